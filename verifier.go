@@ -37,8 +37,3 @@ func WithLogger(logger *slog.Logger) Option     { return nil }
 func WithChecks(checks ...Check) Option         { return nil }
 func InsecureAllowShortSecret() Option          { return nil }
 func InsecureAllowAccessTokenClaims() Option    { return nil }
-
-// TokenVerifier is what Middleware needs of a Verifier.
-type TokenVerifier interface {
-	Verify(ctx context.Context, idToken string, checks ...Check) (*User, error)
-}
