@@ -226,3 +226,9 @@ func formatRedacted(f fmt.State, verb rune, text string) {
 	}
 	_, _ = f.Write([]byte(text))
 }
+
+// refuse makes the refusal that needs no more words than its Code.
+func refuse(code Code) error { return &Error{Code: code} }
+
+// refuseClaim makes the refusal of one claim by its wire name.
+func refuseClaim(code Code, claim string) error { return &Error{Code: code, Claim: claim} }

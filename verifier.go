@@ -2,38 +2,434 @@ package reachfive
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
-	"net/http"
+	"slices"
 	"time"
 )
 
-// Skeleton: the signatures of the public API.
-type (
-	Verifier struct{}
-	Option   func(*config)
-	config   struct{}
-	Status   struct{}
-)
+// skew is how far ahead of our clock the provider's may be: for iat, nbf and
+// auth_time.
+const skew = time.Minute
 
-func New(domain, clientID string, opts ...Option) (*Verifier, error) { return &Verifier{}, nil }
-func (v *Verifier) Verify(ctx context.Context, idToken string, checks ...Check) (*User, error) {
-	return nil, CodeKeysUnavailable
+// Verifier verifies the ID tokens of one ReachFive tenant for one client, or
+// for several of its clients. It is safe for concurrent use, and meant to be
+// made once and kept.
+type Verifier struct {
+	issuer           string
+	audiences        []string
+	algorithm        string
+	allowAccessToken bool
+	leeway           time.Duration
+	checks           []Check
+	clock            *clock
+	observer         Observer
+
+	keys      *keyCache   // RS256: the tenant's keys; nil for HS256
+	secret    func() any  // HS256: the client secret, where no print reaches it; nil for RS256
+	headers   *headerMemo // HS256: known headers; for RS256 each key set has its own
+	signature signatureVerifier
+	tokens    *tokenCache // nil: off
+	scratches *scratches
 }
-func (v *Verifier) Refresh(ctx context.Context) error     { return nil }
-func (v *Verifier) HealthCheck(ctx context.Context) error { return nil }
-func (v *Verifier) Status() Status                        { return Status{} }
-func (v *Verifier) Close() error                          { return nil }
 
-func WithClientSecret(secret string) Option     { return nil }
-func WithAudiences(clientIDs ...string) Option  { return nil }
-func WithIssuer(iss string) Option              { return nil }
-func WithJWKSURL(url string) Option             { return nil }
-func WithDiscovery() Option                     { return nil }
-func WithHTTPClient(client *http.Client) Option { return nil }
-func WithLeeway(d time.Duration) Option         { return nil }
-func WithClock(now func() time.Time) Option     { return nil }
-func WithMaxStale(d time.Duration) Option       { return nil }
-func WithLogger(logger *slog.Logger) Option     { return nil }
-func WithChecks(checks ...Check) Option         { return nil }
-func InsecureAllowShortSecret() Option          { return nil }
-func InsecureAllowAccessTokenClaims() Option    { return nil }
+// New returns a Verifier for the tokens that the tenant at domain issues to
+// clientID. domain is a host name, or host:port, as "acme.reach5.net".
+//
+// It uses no network: the first token does, or Refresh, or HealthCheck. Its
+// error joins everything that is wrong with the arguments, and names no secret.
+func New(domain, clientID string, opts ...Option) (*Verifier, error) {
+	c, err := newConfig(domain, clientID, opts)
+	if err != nil {
+		return nil, err
+	}
+	v := &Verifier{
+		issuer:           c.issuer,
+		audiences:        slices.Clone(c.audiences),
+		algorithm:        algRS256,
+		allowAccessToken: c.accessToken,
+		leeway:           c.leeway,
+		checks:           slices.Clone(c.checks),
+		clock:            &clock{now: c.now},
+		observer:         c.observer,
+		tokens:           newTokenCache(c.tokenCache),
+		scratches:        new(scratches),
+	}
+	if c.secret != nil {
+		secret := any(c.secret())
+		v.algorithm, v.secret, v.headers = algHS256, func() any { return secret }, new(headerMemo)
+	} else {
+		v.keys = newKeyCache(c)
+	}
+	v.signature, err = newSignatureVerifier(v.algorithm)
+	return v, err
+}
+
+// Verify decides whether idToken is an ID token of this tenant for this client
+// that is good now, and returns its user. The Verifier's own checks run on the
+// user, then the given ones.
+//
+// A refusal is an *Error with a Code. Two outcomes are no refusal: an error of
+// CodeKeysUnavailable, when the provider's keys cannot be had and so nothing
+// could be decided, and ctx's own error, when ctx ended while waiting for them.
+//
+// https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
+func (v *Verifier) Verify(ctx context.Context, idToken string, checks ...Check) (*User, error) {
+	if v.observer.VerifyDone == nil {
+		user, _, err := v.verify(ctx, idToken, checks)
+		return user, err
+	}
+	start := time.Now()
+	user, seen, err := v.verify(ctx, idToken, checks)
+	v.observer.VerifyDone(ctx, VerifyEvent{
+		Code: eventCode(err), Algorithm: v.algorithm,
+		KeyKnown: seen.keyKnown, CacheHit: seen.cacheHit, Duration: time.Since(start),
+	})
+	return user, err
+}
+
+// seen is what an observer is told about the road a token took.
+type seen struct{ keyKnown, cacheHit bool }
+
+// verify is the one road that a token takes.
+func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (*User, seen, error) {
+	var on seen
+	if v.tokens != nil {
+		if user, key, ok := v.tokens.get(idToken); ok {
+			user, hit, err := v.verifyAgain(ctx, user, key, checks)
+			if hit || err != nil {
+				return user, seen{keyKnown: true, cacheHit: hit}, err
+			}
+		}
+	}
+	s := v.scratches.get()
+	defer v.scratches.put(s)
+
+	// 1. The gate: nothing parses what is no canonical compact JWS.
+	token, err := splitToken(idToken)
+	if err != nil {
+		return nil, on, err
+	}
+	s.token = append(s.token[:0], idToken...)
+	// 2. to 4. The JOSE header, the key, the signature.
+	key, err := v.verifySignature(ctx, token, s, &on)
+	if err != nil {
+		return nil, on, err
+	}
+	// 5. The payload, of which no byte was parsed until now.
+	payload, err := s.decode(s.token[len(token.header)+1 : len(token.signed)])
+	if err != nil {
+		return nil, on, err
+	}
+	if err := s.claims.read(&s.reader, payload); err != nil {
+		return nil, on, err
+	}
+	// 6. and 7. The claims, each by its type, then by what we expect.
+	user, err := newUser(&s.claims, v.allowAccessToken)
+	if err != nil {
+		return nil, on, err
+	}
+	user.clock = v.clock
+	if err := v.checkParties(user); err != nil {
+		return nil, on, err
+	}
+	if err := v.checkTimes(user); err != nil {
+		return nil, on, err
+	}
+	if v.tokens != nil {
+		v.tokens.put(idToken, user, key)
+	}
+	// 8. What the caller asks beyond that.
+	if err := v.runChecks(ctx, user, checks); err != nil {
+		return nil, on, err
+	}
+	return user, on, nil
+}
+
+// verifyAgain decides about a token that was verified before, by a key that the
+// key cache may have lost since: what can have changed is looked at again. It
+// reports no hit when the key is gone, and the token goes the whole road.
+func (v *Verifier) verifyAgain(ctx context.Context, user *User, key *publicKey, checks []Check) (*User, bool, error) {
+	if v.keys != nil {
+		set, err := v.keys.current(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		if !set.has(key) {
+			return nil, false, nil
+		}
+	}
+	if err := v.checkTimes(user); err != nil {
+		return nil, true, err
+	}
+	user = user.clone()
+	if err := v.runChecks(ctx, user, checks); err != nil {
+		return nil, true, err
+	}
+	return user, true, nil
+}
+
+// verifySignature reads the header, finds the key, and verifies the signature.
+// The key is nil for HS256.
+func (v *Verifier) verifySignature(ctx context.Context, token compact, s *scratch, on *seen) (*publicKey, error) {
+	if v.keys == nil {
+		_, known, err := v.header(token, s, v.headers)
+		if err != nil {
+			return nil, err
+		}
+		on.keyKnown = true
+		signature, err := s.decode(s.token[len(token.signed)+1:])
+		if err != nil {
+			return nil, err
+		}
+		if !v.signature.hmac(s.token[:len(token.signed)], signature, v.secret()) {
+			return nil, refuse(CodeInvalidSignature)
+		}
+		if !known {
+			v.headers.put(token.header, joseHeader{})
+		}
+		return nil, nil
+	}
+	return v.verifyRSA(ctx, token, s, on)
+}
+
+// verifyRSA tries the candidates of the tenant's key set. If they do not do,
+// and the token could be of a key that the provider has added since, it asks
+// for newer keys and tries once more.
+func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on *seen) (*publicKey, error) {
+	// The header is judged before the keys are asked for, so that a token that
+	// cannot be ours neither waits nor causes a fetch.
+	var memo *headerMemo
+	if known := v.keys.set.Load(); known != nil {
+		memo = &known.headers
+	}
+	header, known, err := v.header(token, s, memo)
+	if err != nil {
+		return nil, err
+	}
+	arrival := v.keys.arrival()
+	set, err := v.keys.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := s.decode(s.token[len(token.signed)+1:])
+	if err != nil {
+		return nil, err
+	}
+	for {
+		candidates := set.candidates(header.kid)
+		on.keyKnown = len(candidates) > 0
+		if key := v.match(set, candidates, header.kid, s.token[:len(token.signed)], signature); key != nil {
+			if !known || memo != &set.headers {
+				set.headers.put(token.header, header)
+			}
+			return key, nil
+		}
+		if set.bears(header.kid) {
+			return nil, refuse(CodeInvalidSignature)
+		}
+		newer, err := v.keys.newer(ctx, set, arrival)
+		if err != nil {
+			return nil, err
+		}
+		if newer == nil {
+			if len(candidates) == 0 {
+				return nil, refuse(CodeUnknownKey)
+			}
+			return nil, refuse(CodeInvalidSignature)
+		}
+		set = newer
+	}
+}
+
+// match returns the candidate that made the signature, nil if none did.
+func (v *Verifier) match(set *keySet, candidates []*publicKey, kid string, signed, signature []byte) *publicKey {
+	var first *publicKey
+	if kid == "" {
+		// Of all keys, the one that last verified such a token is the likeliest.
+		first = set.lastWithoutKID.Load()
+		if first != nil && v.signature.rsa(signed, signature, first.rsa) {
+			return first
+		}
+	}
+	for _, key := range candidates {
+		if key != first && v.signature.rsa(signed, signature, key.rsa) {
+			if kid == "" {
+				set.lastWithoutKID.Store(key)
+			}
+			return key
+		}
+	}
+	return nil
+}
+
+// header returns the token's JOSE header, read or remembered from an earlier
+// token with a good signature, and which of the two it was.
+func (v *Verifier) header(token compact, s *scratch, memo *headerMemo) (h joseHeader, known bool, err error) {
+	if memo != nil {
+		if h, known = memo.get(token.header); known {
+			return h, true, nil
+		}
+	}
+	text, err := s.decode(s.token[:len(token.header)])
+	if err != nil {
+		return joseHeader{}, false, err
+	}
+	h, err = readHeader(&s.reader, text, v.algorithm)
+	return h, false, err
+}
+
+// checkParties checks who issued the token, and for whom (OpenID Connect Core
+// section 3.1.3.7 items 2 to 5). It takes no audience that is not ours: a token
+// that others may use too is a token that others may use here.
+func (v *Verifier) checkParties(u *User) error {
+	if u.Issuer != v.issuer {
+		return &Error{Code: CodeWrongIssuer, Claim: "iss", detail: "want " + v.issuer}
+	}
+	if len(u.Audience) == 0 {
+		return v.wrongAudience("aud")
+	}
+	for _, audience := range u.Audience {
+		if !slices.Contains(v.audiences, audience) {
+			return v.wrongAudience("aud")
+		}
+	}
+	if u.AuthorizedParty != "" && !slices.Contains(v.audiences, u.AuthorizedParty) {
+		return v.wrongAudience("azp")
+	}
+	return nil
+}
+
+func (v *Verifier) wrongAudience(claim string) error {
+	return &Error{Code: CodeWrongAudience, Claim: claim, detail: fmt.Sprintf("want %q", v.audiences)}
+}
+
+// checkTimes checks when the token is good (OpenID Connect Core section 3.1.3.7
+// items 9 and 10, RFC 7519 section 4.1.4 to 4.1.6).
+func (v *Verifier) checkTimes(u *User) error {
+	now := v.clock.now()
+	if !now.Before(u.ExpiresAt.Add(v.leeway)) {
+		return refuseClaim(CodeExpired, "exp")
+	}
+	latest := now.Add(skew)
+	if u.IssuedAt.After(latest) {
+		return refuseClaim(CodeNotYetValid, "iat")
+	}
+	if u.notBefore.After(latest) {
+		return refuseClaim(CodeNotYetValid, "nbf")
+	}
+	if u.AuthTime.After(latest) {
+		return refuseClaim(CodeInvalidClaim, "auth_time")
+	}
+	return nil
+}
+
+// runChecks runs the Verifier's own checks, then the call's.
+func (v *Verifier) runChecks(ctx context.Context, u *User, checks []Check) error {
+	if err := runChecks(ctx, u, v.checks); err != nil {
+		return err
+	}
+	return runChecks(ctx, u, checks)
+}
+
+// Refresh fetches the keys now, whatever backoff or Retry-After say: at start,
+// or after a key has leaked. It fails with CodeKeysUnavailable, or with ctx's
+// own error. For HS256 it does nothing.
+func (v *Verifier) Refresh(ctx context.Context) error {
+	if v.keys == nil {
+		return nil
+	}
+	return v.keys.refresh(ctx)
+}
+
+// HealthCheck returns nil while a token can be decided. When it cannot, it
+// starts the fetch that a request would start, waits for it within ctx, and
+// reports what came of it: CodeKeysUnavailable or ctx's own error. It is for
+// readiness, not for liveness: a restart brings no keys.
+func (v *Verifier) HealthCheck(ctx context.Context) error {
+	if v.keys == nil {
+		return nil
+	}
+	return v.keys.healthCheck(ctx)
+}
+
+// Status is what a Verifier knows, for a dashboard or for a person at night.
+type Status struct {
+	// Issuer is the iss that tokens must have.
+	Issuer string
+	// JWKSURL is where the keys come from, without credentials; "" for HS256,
+	// and before discovery has told it.
+	JWKSURL string
+	// Algorithm is "RS256" or "HS256".
+	Algorithm string
+	// Keys are the usable keys.
+	Keys []KeyStatus
+	// FetchedAt is when the last good fetch began; zero before the first.
+	FetchedAt time.Time
+	// FreshUntil is when the lifetime of the keys ends.
+	FreshUntil time.Time
+	// ServesUntil is when the keys stop serving if no fetch is good until then.
+	ServesUntil time.Time
+	// NextAttempt is when the next request starts a fetch.
+	NextAttempt time.Time
+	// Failing tells whether the last fetch failed.
+	Failing bool
+	// LastError is the class of the last failure while Failing, as "timeout"
+	// or "status 503".
+	LastError string
+	// Fetches counts all fetches that have ended, Failures those that failed.
+	Fetches, Failures uint64
+	// SkippedKeys counts the keys of the last good fetch that are not usable.
+	SkippedKeys uint64
+}
+
+// KeyStatus is one usable key.
+type KeyStatus struct {
+	// ID is the kid, "" if the key has none.
+	ID string
+	// Bits is the size of the modulus.
+	Bits int
+	// Thumbprint is the SHA-256 JWK thumbprint in base64url (RFC 7638).
+	Thumbprint string
+}
+
+// Status tells what the Verifier knows. It uses no network and does not wait.
+func (v *Verifier) Status() Status {
+	s := Status{Issuer: v.issuer, Algorithm: v.algorithm}
+	if v.keys != nil {
+		v.keys.status(&s)
+	}
+	return s
+}
+
+// Close ends what runs in the background within a second, and starts nothing
+// any more: Verify goes on from the keys that are known. It may be called
+// again, and always returns nil.
+func (v *Verifier) Close() error {
+	if v.keys != nil {
+		v.keys.close()
+	}
+	return nil
+}
+
+// String names the Verifier by its issuer.
+func (v Verifier) String() string { return "reachfive.Verifier(" + v.issuer + ")" }
+
+// Format prints the same for every verb.
+func (v Verifier) Format(f fmt.State, verb rune) { formatRedacted(f, verb, v.String()) }
+
+// LogValue gives slog the same.
+func (v Verifier) LogValue() slog.Value { return slog.StringValue(v.String()) }
+
+// eventCode is the Code by which an observer counts an outcome.
+func eventCode(err error) Code {
+	code := CodeOf(err)
+	switch {
+	case code != "" || err == nil:
+		return code
+	case errors.Is(err, context.DeadlineExceeded):
+		return "deadline_exceeded"
+	}
+	return "canceled"
+}

@@ -1,0 +1,406 @@
+package reachfive
+
+import (
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// claim is a claim that this package reads.
+type claim uint8
+
+const (
+	noClaim claim = iota
+	claimIss
+	claimAud
+	claimAzp
+	claimExp
+	claimIat
+	claimNbf
+	claimAuthTime
+	claimSub
+	claimEmail
+	claimEmailVerified
+	claimPhoneNumber
+	claimPhoneNumberVerified
+	claimUpdatedAt
+	claimNonce
+	claimAtHash
+	claimACR
+	claimAMR
+	claimAuthType
+	claimNewUser
+	claimName
+	claimGivenName
+	claimFamilyName
+	claimMiddleName
+	claimNickname
+	claimPreferredUsername
+	claimGender
+	claimBirthdate
+	claimLocale
+	claimZoneinfo
+	claimWebsite
+	claimPicture
+	claimProfile
+	claimAddress
+	claimCustomIdentifier
+	claimExternalID
+	claimCustomFields
+	// The claims that no ID token has.
+	claimEvents
+	claimScope
+	claimScp
+	claimClientID
+	claims // how many there are
+)
+
+// wireNames are the names of the claims that an error can be about.
+var wireNames = [claims]string{
+	claimIss: "iss", claimAud: "aud", claimAzp: "azp", claimExp: "exp", claimIat: "iat",
+	claimNbf: "nbf", claimAuthTime: "auth_time", claimSub: "sub",
+	claimEmail: "email", claimEmailVerified: "email_verified",
+	claimPhoneNumber: "phone_number", claimPhoneNumberVerified: "phone_number_verified",
+	claimEvents: "events", claimScope: "scope", claimScp: "scp", claimClientID: "client_id",
+}
+
+// claimOf tells which claim a member is, and whether it is in the camelCase
+// spelling that ReachFive's browser SDK shows its page.
+func claimOf(name []byte) (c claim, camel bool) {
+	switch string(name) {
+	case "iss":
+		return claimIss, false
+	case "aud":
+		return claimAud, false
+	case "azp":
+		return claimAzp, false
+	case "exp":
+		return claimExp, false
+	case "iat":
+		return claimIat, false
+	case "nbf":
+		return claimNbf, false
+	case "auth_time":
+		return claimAuthTime, false
+	case "authTime":
+		return claimAuthTime, true
+	case "sub":
+		return claimSub, false
+	case "email":
+		return claimEmail, false
+	case "email_verified":
+		return claimEmailVerified, false
+	case "emailVerified":
+		return claimEmailVerified, true
+	case "phone_number":
+		return claimPhoneNumber, false
+	case "phoneNumber":
+		return claimPhoneNumber, true
+	case "phone_number_verified":
+		return claimPhoneNumberVerified, false
+	case "phoneNumberVerified":
+		return claimPhoneNumberVerified, true
+	case "updated_at":
+		return claimUpdatedAt, false
+	case "updatedAt":
+		return claimUpdatedAt, true
+	case "nonce":
+		return claimNonce, false
+	case "at_hash":
+		return claimAtHash, false
+	case "atHash":
+		return claimAtHash, true
+	case "acr":
+		return claimACR, false
+	case "amr":
+		return claimAMR, false
+	case "auth_type":
+		return claimAuthType, false
+	case "authType":
+		return claimAuthType, true
+	case "new_user":
+		return claimNewUser, false
+	case "newUser":
+		return claimNewUser, true
+	case "name":
+		return claimName, false
+	case "given_name":
+		return claimGivenName, false
+	case "givenName":
+		return claimGivenName, true
+	case "family_name":
+		return claimFamilyName, false
+	case "familyName":
+		return claimFamilyName, true
+	case "middle_name":
+		return claimMiddleName, false
+	case "middleName":
+		return claimMiddleName, true
+	case "nickname":
+		return claimNickname, false
+	case "preferred_username":
+		return claimPreferredUsername, false
+	case "preferredUsername":
+		return claimPreferredUsername, true
+	case "gender":
+		return claimGender, false
+	case "birthdate":
+		return claimBirthdate, false
+	case "locale":
+		return claimLocale, false
+	case "zoneinfo":
+		return claimZoneinfo, false
+	case "website":
+		return claimWebsite, false
+	case "picture":
+		return claimPicture, false
+	case "profile":
+		return claimProfile, false
+	case "address":
+		return claimAddress, false
+	case "custom_identifier":
+		return claimCustomIdentifier, false
+	case "customIdentifier":
+		return claimCustomIdentifier, true
+	case "external_id":
+		return claimExternalID, false
+	case "externalId":
+		return claimExternalID, true
+	case "custom_fields":
+		return claimCustomFields, false
+	case "customFields":
+		return claimCustomFields, true
+	case "events":
+		return claimEvents, false
+	case "scope":
+		return claimScope, false
+	case "scp":
+		return claimScp, false
+	case "client_id":
+		return claimClientID, false
+	}
+	return noClaim, false
+}
+
+// claimSet is a payload taken apart, but not yet understood: where the value
+// of each claim stands. Of two spellings the one on the wire counts, in
+// whatever order they stand.
+type claimSet struct {
+	payload string // the whole of it
+	values  [claims]span
+	wire    [claims]bool // the value stands under its wire name
+	aud     stringArray
+	amr     stringArray
+}
+
+// stringArray is a claim that is an array of nothing but strings, if are is
+// set.
+type stringArray struct {
+	items []span
+	are   bool
+}
+
+// read takes a payload apart. Every breach of form is malformed_token.
+func (p *claimSet) read(r *objectReader, payload []byte) error {
+	*p = claimSet{aud: stringArray{items: p.aud.items[:0]}, amr: stringArray{items: p.amr.items[:0]}}
+	if err := r.open(payload); err != nil {
+		return refuse(CodeMalformedToken)
+	}
+	for {
+		name, value, err := r.next()
+		if err == io.EOF { //nolint:errorlint // the reader returns it bare
+			p.payload = string(payload)
+			return nil
+		}
+		if err != nil {
+			return refuse(CodeMalformedToken)
+		}
+		c, camel := claimOf(name)
+		if c == noClaim || camel && p.wire[c] {
+			continue
+		}
+		p.values[c], p.wire[c] = value, !camel
+		switch c {
+		case claimAud:
+			p.aud = stringArray{append(p.aud.items, r.items...), r.areStrings}
+		case claimAMR:
+			p.amr = stringArray{append(p.amr.items, r.items...), r.areStrings}
+		}
+	}
+}
+
+// has reports whether the claim stands in the payload, null included.
+func (p *claimSet) has(c claim) bool { return p.values[c].end != 0 }
+
+// raw returns the claim's JSON text, "" where it is absent.
+func (p *claimSet) raw(c claim) string {
+	return p.payload[p.values[c].start:p.values[c].end]
+}
+
+// text returns a string claim, and "" where it is absent or anything else.
+func (p *claimSet) text(c claim) string {
+	raw := p.raw(c)
+	if raw == "" || raw[0] != '"' {
+		return ""
+	}
+	return unquote(raw)
+}
+
+// strings returns the strings of an array of strings, or a bare string, in
+// into's memory if there is room, and false for anything else.
+func (p *claimSet) strings(c claim, array stringArray, into []string) ([]string, bool) {
+	raw := p.raw(c)
+	if raw != "" && raw[0] == '"' {
+		return append(into, unquote(raw)), true
+	}
+	for _, item := range array.items {
+		into = append(into, unquote(p.payload[item.start:item.end]))
+	}
+	return into, array.are
+}
+
+// maxTime is the last second of the year 9999: what RFC 3339 can write, and
+// far below where time arithmetic overflows.
+const maxTime = 253402300799
+
+// maxSubjectSize is OpenID Connect's bound for sub, in bytes.
+const maxSubjectSize = 255
+
+// claimReader reads claims by type and keeps the first refusal.
+type claimReader struct {
+	*claimSet
+	err error
+}
+
+func (r *claimReader) refuse(code Code, c claim) {
+	if r.err == nil {
+		r.err = refuseClaim(code, wireNames[c])
+	}
+}
+
+// required reads a string that must be there.
+func (r *claimReader) required(c claim) string {
+	switch raw := r.raw(c); {
+	case raw == "":
+		r.refuse(CodeMissingClaim, c)
+	case raw[0] != '"':
+		r.refuse(CodeInvalidClaim, c)
+	default:
+		return unquote(raw)
+	}
+	return ""
+}
+
+// identity reads a string that may be absent or null, and is nothing else.
+func (r *claimReader) identity(c claim) string {
+	switch raw := r.raw(c); {
+	case raw == "", raw == "null":
+	case raw[0] == '"':
+		return unquote(raw)
+	default:
+		r.refuse(CodeInvalidClaim, c)
+	}
+	return ""
+}
+
+// identityBool reads a boolean that may be absent or null, and is nothing
+// else: the text "true" is not true.
+func (r *claimReader) identityBool(c claim) bool {
+	switch r.raw(c) {
+	case "true":
+		return true
+	case "", "null", "false":
+	default:
+		r.refuse(CodeInvalidClaim, c)
+	}
+	return false
+}
+
+// time reads a NumericDate (RFC 7519 section 2), written as an integer: a
+// fraction or an exponent is nothing that ReachFive writes.
+func (r *claimReader) time(c claim, required bool) time.Time {
+	raw := r.raw(c)
+	switch {
+	case raw == "" && required:
+		r.refuse(CodeMissingClaim, c)
+		return time.Time{}
+	case raw == "", raw == "null" && !required:
+		return time.Time{}
+	}
+	seconds, err := strconv.ParseInt(raw, 10, 64)
+	if err != nil || seconds <= 0 || seconds > maxTime {
+		r.refuse(CodeInvalidClaim, c)
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// audience reads aud.
+func (r *claimReader) audience(into []string) []string {
+	if !r.has(claimAud) {
+		r.refuse(CodeMissingClaim, claimAud)
+		return nil
+	}
+	audience, ok := r.strings(claimAud, r.aud, into)
+	if !ok {
+		r.refuse(CodeInvalidClaim, claimAud)
+	}
+	return audience
+}
+
+// authorizedParty reads azp. An empty one is there, and is nobody.
+func (r *claimReader) authorizedParty() string {
+	azp := r.identity(claimAzp)
+	if raw := r.raw(claimAzp); azp == "" && raw != "" && raw != "null" {
+		r.refuse(CodeWrongAudience, claimAzp)
+	}
+	return azp
+}
+
+// subject reads sub (OpenID Connect Core section 2).
+func (r *claimReader) subject() string {
+	sub := r.required(claimSub)
+	if r.has(claimSub) && (sub == "" || len(sub) > maxSubjectSize || strings.ContainsFunc(sub, unicode.IsControl)) {
+		r.refuse(CodeInvalidClaim, claimSub)
+	}
+	return sub
+}
+
+// dateTime reads an RFC 3339 time, with or without its zone, or a NumericDate;
+// the zero Time for anything else.
+func (r *claimReader) dateTime(c claim) time.Time {
+	raw := r.raw(c)
+	if raw == "" || raw[0] != '"' {
+		if seconds, err := strconv.ParseFloat(raw, 64); err == nil && seconds > 0 && seconds <= maxTime {
+			return time.UnixMilli(int64(seconds * 1000)).UTC()
+		}
+		return time.Time{}
+	}
+	text := unquote(raw)
+	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// forbid refuses the claims that make a token something other than an ID
+// token: a logout token's events (OpenID Connect Back-Channel Logout section
+// 2.4), and, unless they are allowed, what an access token carries (RFC 9068
+// section 2.2).
+func (r *claimReader) forbid(allowAccessToken bool) {
+	if r.has(claimEvents) {
+		r.refuse(CodeInvalidClaim, claimEvents)
+	}
+	if allowAccessToken {
+		return
+	}
+	for _, c := range [...]claim{claimScope, claimScp, claimClientID} {
+		if r.has(c) {
+			r.refuse(CodeInvalidClaim, c)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package reachfive
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxDepth is how deep JSON may nest, the outer object being 1. The decoder's
+// own limit is 10,000, which is no limit at all for a token.
+const maxDepth = 16
+
+// errObject is every breach of strict JSON in one value. The decoder's own
+// errors quote the text they stumbled on, so they go no further than here.
+var errObject = errors.New("not one strict JSON object")
+
+// span is where a JSON value stands in the text it was read from. The zero
+// span stands for a value that is absent: no value starts at 0, where the
+// object's brace is.
+type span struct{ start, end int }
+
+// objectReader reads one JSON object, member by member: no member twice at any
+// depth, valid UTF-8, no lone surrogate, no deeper than maxDepth, nothing
+// after it (RFC 8259, RFC 7493 section 2). It judges form only and leaves the
+// meaning to its caller. Its memory is reused from one object to the next.
+type objectReader struct {
+	source  bytes.Buffer
+	decoder jsontext.Decoder
+	name    []byte // an unescaped name
+
+	// items are the strings of the last value, if it was an array of nothing
+	// but strings, which areStrings tells.
+	items      []span
+	areStrings bool
+}
+
+// open starts reading text, which must not change until the last member has
+// been read.
+func (r *objectReader) open(text []byte) error {
+	r.source = *bytes.NewBuffer(text)
+	r.decoder.Reset(&r.source)
+	if token, err := r.decoder.ReadToken(); err != nil || token.Kind() != '{' {
+		return errObject
+	}
+	return nil
+}
+
+// next returns the next member's name, good until the following call, and
+// where its value stands. After the last member it returns io.EOF, but only if
+// nothing follows the object.
+func (r *objectReader) next() (name []byte, value span, err error) {
+	if r.decoder.PeekKind() == '}' {
+		if _, err := r.decoder.ReadToken(); err != nil {
+			return nil, span{}, errObject
+		}
+		if _, err := r.decoder.ReadToken(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
+			return nil, span{}, errObject
+		}
+		return nil, span{}, io.EOF
+	}
+	quoted, err := r.decoder.ReadValue()
+	if err != nil {
+		return nil, span{}, errObject
+	}
+	// The name is copied, or unescaped, before the value overtakes it.
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		r.name = append(r.name[:0], quoted[1:len(quoted)-1]...)
+	} else if r.name, err = jsontext.AppendUnquote(r.name[:0], quoted); err != nil {
+		return nil, span{}, errObject
+	}
+	value, err = r.value()
+	return r.name, value, err
+}
+
+// value reads the value of a member, to whatever depth it has.
+func (r *objectReader) value() (span, error) {
+	r.items, r.areStrings = r.items[:0], false
+	kind := r.decoder.PeekKind()
+	if kind != '{' && kind != '[' {
+		return r.scalar()
+	}
+	if _, err := r.decoder.ReadToken(); err != nil {
+		return span{}, errObject
+	}
+	whole := span{start: int(r.decoder.InputOffset()) - 1}
+	r.areStrings = kind == '['
+	for r.decoder.StackDepth() > 1 {
+		switch r.decoder.PeekKind() {
+		case '{', '[':
+			if _, err := r.decoder.ReadToken(); err != nil || r.decoder.StackDepth() > maxDepth {
+				return span{}, errObject
+			}
+			r.areStrings = false
+		case '}', ']':
+			if _, err := r.decoder.ReadToken(); err != nil {
+				return span{}, errObject
+			}
+		case '"':
+			item, err := r.scalar()
+			if err != nil {
+				return span{}, err
+			}
+			if r.areStrings {
+				r.items = append(r.items, item)
+			}
+		default:
+			if _, err := r.scalar(); err != nil {
+				return span{}, err
+			}
+			r.areStrings = false
+		}
+	}
+	whole.end = int(r.decoder.InputOffset())
+	return whole, nil
+}
+
+// scalar reads a string, a number, true, false or null.
+func (r *objectReader) scalar() (span, error) {
+	raw, err := r.decoder.ReadValue()
+	if err != nil {
+		return span{}, errObject
+	}
+	end := int(r.decoder.InputOffset())
+	return span{end - len(raw), end}, nil
+}
+
+// unquote returns the text of a JSON string that a strict reader has passed.
+// Without an escape, as nearly always, it is a part of raw itself.
+func unquote(raw string) string {
+	for i := 1; i < len(raw)-1; i++ {
+		if raw[i] == '\\' {
+			text, _ := jsontext.AppendUnquote(nil, raw)
+			return string(text)
+		}
+	}
+	return raw[1 : len(raw)-1]
+}

@@ -1,0 +1,70 @@
+package reachfive
+
+import (
+	"context"
+	"time"
+)
+
+// Observer is told what a Verifier does, for metrics and traces. A nil function
+// is skipped, and costs nothing. The functions are called on the goroutine at
+// work, may be called concurrently, and must be quick. No event carries a
+// token, a claim value, or the kid of a refused token.
+type Observer struct {
+	// VerifyDone is called at the end of each Verify.
+	VerifyDone func(ctx context.Context, e VerifyEvent)
+	// FetchDone is called at the end of each fetch of the keys. Its context has
+	// the values of the request that caused the fetch, and is never cancelled.
+	FetchDone func(ctx context.Context, e FetchEvent)
+	// StateChanged is called when the key cache changes its state.
+	StateChanged func(s State)
+}
+
+// VerifyEvent is the outcome of one Verify.
+type VerifyEvent struct {
+	// Code is the reason of the refusal, "" if the token was accepted, and
+	// "canceled" or "deadline_exceeded" if the caller's own context ended.
+	Code Code
+	// Algorithm is the configured one, "RS256" or "HS256".
+	Algorithm string
+	// KeyKnown tells whether a candidate key was at hand.
+	KeyKnown bool
+	// CacheHit tells whether the verified-token cache had the token.
+	CacheHit bool
+	// Duration is the time that Verify took.
+	Duration time.Duration
+}
+
+// FetchCause is why the keys were fetched.
+type FetchCause string
+
+// The causes of a fetch.
+const (
+	CauseFirst      FetchCause = "first"       // there was no key set, or none that may still serve
+	CauseAhead      FetchCause = "ahead"       // most of the lifetime was over
+	CauseLifetime   FetchCause = "lifetime"    // the lifetime was over
+	CauseUnknownKID FetchCause = "unknown_kid" // a token named a key that was not at hand
+	CauseAsked      FetchCause = "asked"       // Refresh was called
+)
+
+// FetchEvent is the outcome of one fetch of the keys.
+type FetchEvent struct {
+	// Cause is why it was made.
+	Cause FetchCause
+	// Result is "ok" or the class of the failure, as in Status.LastError.
+	Result string
+	// Keys is how many usable keys came, Skipped how many others.
+	Keys, Skipped int
+	// Duration is the time that the fetch took.
+	Duration time.Duration
+}
+
+// State is a state of the key cache, or a change within it.
+type State string
+
+// The states of the key cache.
+const (
+	StateHealthy     State = "healthy"      // the first good fetch
+	StateFailing     State = "failing"      // a fetch failed, after a good one or at first
+	StateRecovered   State = "recovered"    // a fetch was good again
+	StateKeysChanged State = "keys_changed" // a good fetch brought other keys
+)

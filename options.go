@@ -1,0 +1,360 @@
+package reachfive
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// minSecretSize is the least an HS256 secret may have, in bytes (RFC 7518
+	// section 3.2).
+	minSecretSize = 32
+	maxLeeway     = 5 * time.Minute
+
+	defaultMaxStale = 24 * time.Hour
+)
+
+// Option configures a Verifier in New. An impossible value is an error of New
+// that names the option.
+type Option func(*config)
+
+// config is what New makes of its arguments.
+type config struct {
+	domain      string
+	audiences   []string
+	issuer      string
+	jwksURL     string
+	discovery   bool
+	secret      func() []byte // behind a closure, where no print reaches it; nil for RS256
+	shortSecret bool
+	accessToken bool
+	client      *http.Client
+	leeway      time.Duration
+	now         func() time.Time
+	tokenCache  int
+	store       KeyStore
+	maxStale    time.Duration
+	logger      *slog.Logger
+	observer    Observer
+	checks      []Check
+
+	errs []error
+}
+
+func (c *config) fail(option, format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("reachfive: "+option+": "+format, args...))
+}
+
+// WithClientSecret verifies HS256 with the client secret, and only HS256;
+// without it a Verifier takes RS256, and only RS256. HS256 is the default of a
+// ReachFive client, RS256 is chosen per client in its console. The secret is
+// used as the bytes that it is, and has at least 32 of them.
+func WithClientSecret(secret string) Option {
+	return func(c *config) {
+		key := []byte(secret)
+		c.secret = func() []byte { return key }
+	}
+}
+
+// WithAudiences accepts the tokens of further clients of the same tenant: web,
+// iOS, Android. It does not go together with WithClientSecret, which belongs to
+// one client.
+func WithAudiences(clientIDs ...string) Option {
+	return func(c *config) {
+		if len(clientIDs) == 0 {
+			c.fail("WithAudiences", "at least one client ID is needed")
+		}
+		for _, id := range clientIDs {
+			if err := clientIDError(id); err != nil {
+				c.fail("WithAudiences", "%w", err)
+			}
+		}
+		c.audiences = append(c.audiences, clientIDs...)
+	}
+}
+
+// WithIssuer sets the iss that tokens must have, to the letter. The default is
+// "https://" and the domain.
+func WithIssuer(iss string) Option {
+	return func(c *config) {
+		u, err := url.Parse(iss)
+		switch {
+		case err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil:
+			c.fail("WithIssuer", "want an https URL without user information")
+		case u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(iss, "?#"):
+			c.fail("WithIssuer", "want a URL without query and fragment")
+		}
+		c.issuer = iss
+	}
+}
+
+// WithJWKSURL sets where the keys are. The default is "https://", the domain
+// and "/jwks.json". It must be https; http is for a literal loopback address or
+// localhost alone.
+func WithJWKSURL(jwksURL string) Option {
+	return func(c *config) {
+		if err := jwksURLError(jwksURL, true); err != nil {
+			c.fail("WithJWKSURL", "%w", err)
+		}
+		c.jwksURL = jwksURL
+	}
+}
+
+// WithDiscovery reads where the keys are from the tenant's
+// /.well-known/openid-configuration, whose issuer must be the configured one
+// (OpenID Connect Discovery 1.0 section 4).
+func WithDiscovery() Option { return func(c *config) { c.discovery = true } }
+
+// WithHTTPClient fetches the keys with a client of the caller's: for a proxy, a
+// private CA, tracing. It is copied; redirects are refused whatever it says,
+// and a fetch ends after 5 seconds whatever its timeout is. Its idle
+// connections are the caller's to close.
+func WithHTTPClient(client *http.Client) Option {
+	return func(c *config) {
+		if client == nil {
+			c.fail("WithHTTPClient", "the client is nil")
+		}
+		c.client = client
+	}
+}
+
+// WithLeeway accepts a token for d after its exp. The default is 0, the most is
+// 5 minutes. iat, nbf and auth_time always tolerate 1 minute.
+func WithLeeway(d time.Duration) Option {
+	return func(c *config) {
+		if d < 0 || d > maxLeeway {
+			c.fail("WithLeeway", "want 0 to %v, got %v", maxLeeway, d)
+		}
+		c.leeway = d
+	}
+}
+
+// WithClock sets the clock that every comparison of times goes by, those of the
+// key cache included. It is for tests. It must be safe for concurrent use.
+func WithClock(now func() time.Time) Option {
+	return func(c *config) {
+		if now == nil {
+			c.fail("WithClock", "the clock is nil")
+		}
+		c.now = now
+	}
+}
+
+// WithTokenCache keeps the outcome of up to entries verifications, so that a
+// token that comes again costs no signature. It decides nothing differently:
+// times and Checks are evaluated on every call, and a key that the provider
+// removes ends its tokens. The default, 0, is no cache.
+func WithTokenCache(entries int) Option {
+	return func(c *config) {
+		if entries < 0 {
+			c.fail("WithTokenCache", "want 0 or more entries, got %d", entries)
+		}
+		c.tokenCache = entries
+	}
+}
+
+// WithKeyStore keeps the last good key set where it outlives the process, so
+// that a restart during an outage of the provider is no outage of yours.
+func WithKeyStore(store KeyStore) Option {
+	return func(c *config) {
+		if store == nil {
+			c.fail("WithKeyStore", "the store is nil")
+		}
+		c.store = store
+	}
+}
+
+// WithMaxStale sets how long the last good keys serve when fetches fail,
+// counted from the last good fetch. The default is 24 hours; with 0 they serve
+// no longer than their lifetime.
+func WithMaxStale(d time.Duration) Option {
+	return func(c *config) {
+		if d < 0 {
+			c.fail("WithMaxStale", "want 0 or more, got %v", d)
+		}
+		c.maxStale = d
+	}
+}
+
+// WithLogger logs each change of state of the key cache, one line each, and
+// nothing per token. The default discards.
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *config) {
+		if logger == nil {
+			c.fail("WithLogger", "the logger is nil")
+		}
+		c.logger = logger
+	}
+}
+
+// WithObserver calls the functions of observer for what happens: see Observer.
+func WithObserver(observer Observer) Option {
+	return func(c *config) { c.observer = observer }
+}
+
+// WithChecks runs checks on every token, before those of the call.
+func WithChecks(checks ...Check) Option {
+	return func(c *config) {
+		if slices.ContainsFunc(checks, func(check Check) bool { return check == nil }) {
+			c.fail("WithChecks", "a Check is nil")
+		}
+		c.checks = append(c.checks, checks...)
+	}
+}
+
+// InsecureAllowShortSecret takes a client secret under 32 bytes, which RFC 7518
+// section 3.2 forbids because it can be guessed.
+func InsecureAllowShortSecret() Option { return func(c *config) { c.shortSecret = true } }
+
+// InsecureAllowAccessTokenClaims takes tokens with scope, scp or client_id,
+// which mark an access token (RFC 9068). Accepting one as an ID token lets any
+// API that the user called sign in as them.
+func InsecureAllowAccessTokenClaims() Option { return func(c *config) { c.accessToken = true } }
+
+// newConfig makes one config of all arguments, or reports everything that is
+// wrong with them at once.
+func newConfig(domain, clientID string, opts []Option) (*config, error) {
+	c := &config{maxStale: defaultMaxStale, now: time.Now, logger: slog.New(slog.DiscardHandler)}
+	host, err := parseDomain(domain)
+	if err != nil {
+		c.fail("domain", "%w", err)
+	}
+	if err := clientIDError(clientID); err != nil {
+		c.fail("clientID", "%w", err)
+	}
+	c.domain, c.issuer, c.audiences = host, "https://"+host, []string{clientID}
+	for _, opt := range opts {
+		if opt == nil {
+			c.fail("Option", "an option is nil")
+			continue
+		}
+		opt(c)
+	}
+	if c.discovery && c.jwksURL != "" {
+		c.fail("WithDiscovery", "does not go together with WithJWKSURL")
+	}
+	if c.secret != nil {
+		c.checkSecret()
+	}
+	if c.jwksURL == "" && !c.discovery {
+		c.jwksURL = "https://" + host + "/jwks.json"
+	}
+	return c, errors.Join(c.errs...)
+}
+
+func (c *config) checkSecret() {
+	size := len(c.secret())
+	switch {
+	case size == 0:
+		c.fail("WithClientSecret", "the secret is empty")
+	case size < minSecretSize && !c.shortSecret:
+		c.fail("WithClientSecret", "the secret has %d bytes, want at least %d (RFC 7518 section 3.2)", size, minSecretSize)
+	}
+	if len(c.audiences) > 1 {
+		c.fail("WithClientSecret", "does not go together with WithAudiences: a secret belongs to one client")
+	}
+	if c.discovery {
+		c.fail("WithClientSecret", "does not go together with WithDiscovery: HS256 needs no keys of the tenant")
+	}
+	if c.jwksURL != "" {
+		c.fail("WithClientSecret", "does not go together with WithJWKSURL: HS256 needs no keys of the tenant")
+	}
+}
+
+func clientIDError(id string) error {
+	if id == "" {
+		return errors.New("the client ID is empty")
+	}
+	if strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return errors.New("the client ID has white space or characters beyond ASCII")
+	}
+	return nil
+}
+
+// parseDomain returns the lower-cased host, with its port if it has one, of a
+// tenant's domain.
+func parseDomain(domain string) (string, error) {
+	host := strings.ToLower(domain)
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "https://"), "/")
+	if host == "" {
+		return "", errors.New("the domain is empty")
+	}
+	if strings.Contains(host, "://") {
+		return "", errors.New("want a host name or https")
+	}
+	if strings.ContainsAny(host, "/?#@") {
+		return "", errors.New("want host or host:port, without user information, path, query and fragment")
+	}
+	u, err := url.Parse("https://" + host)
+	if err != nil || u.Host != host {
+		return "", errors.New("want host or host:port")
+	}
+	name, port := u.Hostname(), u.Port()
+	if strings.HasSuffix(host, ":") || port != "" && !validPort(port) {
+		return "", errors.New("the port is not one of 1 to 65535")
+	}
+	if port == "443" {
+		return "", errors.New("leave the default port :443 out, the issuer does not have it")
+	}
+	if _, err := netip.ParseAddr(name); err != nil && !validHostName(name) {
+		return "", errors.New("the host name is not a valid one")
+	}
+	if !strings.Contains(name, ".") && port == "" && name != "localhost" {
+		return "", errors.New("the host name needs a dot or a port")
+	}
+	return host, nil
+}
+
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0 && port[0] != '0'
+}
+
+// validHostName goes by RFC 1123 section 2.1.
+func validHostName(name string) bool {
+	if len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for i := range len(label) {
+			c := label[i]
+			if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// jwksURLError says why keys are not fetched from rawURL.
+func jwksURLError(rawURL string, loopbackHTTP bool) error {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" || u.Hostname() == "" {
+		return errors.New("want an https URL")
+	}
+	if u.Fragment != "" {
+		return errors.New("want a URL without fragment")
+	}
+	switch u.Scheme {
+	case "https":
+		return nil
+	case "http":
+		addr, err := netip.ParseAddr(u.Hostname())
+		if loopbackHTTP && (u.Hostname() == "localhost" || err == nil && addr.IsLoopback()) {
+			return nil
+		}
+		return errors.New("http is for a literal loopback address or localhost alone; want https")
+	}
+	return errors.New("want an https URL")
+}

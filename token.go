@@ -1,0 +1,268 @@
+package reachfive
+
+import (
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
+)
+
+const (
+	// maxTokenSize is far above any real token (2 KB with custom fields) and
+	// far below what would cost us anything.
+	maxTokenSize = 16 << 10
+	// maxKIDSize bounds kid, in bytes.
+	maxKIDSize = 256
+)
+
+// The two algorithms that ReachFive signs ID tokens with (RFC 7518 section 3.1).
+const (
+	algRS256 = "RS256"
+	algHS256 = "HS256"
+)
+
+// compact is a token that has passed the gate: the three segments of a JWS
+// compact serialization (RFC 7515 section 7.1), each of them canonical
+// base64url.
+type compact struct {
+	signed                     string // header and payload with the dot between: what was signed
+	header, payload, signature string
+}
+
+// splitToken is the gate. Nothing parses a token that has not passed it:
+// whatever a decoder would skip, pad or guess is refused here, so that one
+// token has exactly one text.
+func splitToken(token string) (compact, error) {
+	if token == "" {
+		return compact{}, refuse(CodeMissingToken)
+	}
+	if len(token) > maxTokenSize {
+		return compact{}, refuse(CodeMalformedToken)
+	}
+	first := strings.IndexByte(token, '.')
+	if first < 0 {
+		return compact{}, refuse(CodeMalformedToken)
+	}
+	second := strings.IndexByte(token[first+1:], '.')
+	if second < 0 {
+		return compact{}, refuse(CodeMalformedToken)
+	}
+	second += first + 1
+	c := compact{
+		signed:    token[:second],
+		header:    token[:first],
+		payload:   token[first+1 : second],
+		signature: token[second+1:],
+	}
+	if !canonical(c.header) || !canonical(c.payload) || !canonical(c.signature) {
+		return compact{}, refuse(CodeMalformedToken)
+	}
+	return c, nil
+}
+
+// Character classes of base64url (RFC 4648 section 5). A character that may
+// end a segment of 2 modulo 4 has its low four bits zero, one that may end a
+// segment of 3 modulo 4 its low two.
+const (
+	inAlphabet = 1 << iota
+	endsPair
+	endsTriple
+)
+
+var alphabet = func() (table [256]uint8) {
+	const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for value, char := range []byte(base64url) {
+		table[char] = inAlphabet
+		if value&0b1111 == 0 {
+			table[char] |= endsPair
+		}
+		if value&0b11 == 0 {
+			table[char] |= endsTriple
+		}
+	}
+	return table
+}()
+
+// canonical reports whether segment is the one base64url text of some bytes:
+// not empty, nothing but the alphabet, no padding, no bit set beyond the last
+// byte. Go's decoders skip CR and LF, and would let the rest pass but for
+// Strict, so the bytes are looked at one by one.
+func canonical(segment string) bool {
+	all := uint8(inAlphabet)
+	for i := 0; i < len(segment); i++ {
+		all &= alphabet[segment[i]]
+	}
+	if all == 0 || segment == "" {
+		return false
+	}
+	last := alphabet[segment[len(segment)-1]]
+	switch len(segment) % 4 {
+	case 0:
+		return true
+	case 2:
+		return last&endsPair != 0
+	case 3:
+		return last&endsTriple != 0
+	}
+	return false
+}
+
+// joseHeader is what of a JOSE header outlives its checks (RFC 7515 section 4).
+type joseHeader struct {
+	kid string // "" where the header has none: an empty kid is refused
+}
+
+// readHeader checks a JOSE header by its rules of form and its alg. jku, jwk,
+// x5u and x5c are not even looked at: a token does not choose its key.
+func readHeader(r *objectReader, text []byte, alg string) (joseHeader, error) {
+	var (
+		h     joseHeader
+		found string
+	)
+	if err := r.open(text); err != nil {
+		return joseHeader{}, refuse(CodeMalformedToken)
+	}
+	for {
+		name, value, err := r.next()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			return joseHeader{}, refuse(CodeMalformedToken)
+		}
+		raw := text[value.start:value.end]
+		switch string(name) {
+		case "alg":
+			if raw[0] == '"' {
+				found = unquote(string(raw))
+			}
+		case "typ":
+			if raw[0] != '"' || !strings.EqualFold(unquote(string(raw)), "JWT") {
+				return joseHeader{}, refuse(CodeMalformedToken)
+			}
+		case "kid":
+			if raw[0] != '"' {
+				return joseHeader{}, refuse(CodeMalformedToken)
+			}
+			h.kid = unquote(string(raw))
+			if h.kid == "" || len(h.kid) > maxKIDSize {
+				return joseHeader{}, refuse(CodeMalformedToken)
+			}
+		case "crit", "b64", "cty", "zip":
+			// Extensions, detached or nested or compressed content: no ID
+			// token has them, and whoever ignores them misreads the token.
+			return joseHeader{}, refuse(CodeMalformedToken)
+		}
+	}
+	if found != alg {
+		return joseHeader{}, refuse(CodeUnsupportedAlgorithm)
+	}
+	return h, nil
+}
+
+// headerMemo remembers the headers of tokens with a good signature. All tokens
+// of one key share their header's text, so that nearly every token finds its
+// own there already read. Only a good signature leads into it, and its size is
+// bounded all the same.
+type headerMemo struct {
+	known atomic.Pointer[map[string]joseHeader]
+}
+
+const (
+	maxMemoHeaders    = 16
+	maxMemoHeaderSize = 512
+)
+
+func (m *headerMemo) get(segment string) (joseHeader, bool) {
+	known := m.known.Load()
+	if known == nil {
+		return joseHeader{}, false
+	}
+	h, ok := (*known)[segment]
+	return h, ok
+}
+
+// put copies the map, which readers hold without a lock. A put that loses a
+// race is lost; the next token brings it again.
+func (m *headerMemo) put(segment string, h joseHeader) {
+	old := m.known.Load()
+	if len(segment) > maxMemoHeaderSize {
+		return
+	}
+	size := 1
+	if old != nil {
+		size += len(*old)
+	}
+	if size > maxMemoHeaders {
+		return
+	}
+	grown := make(map[string]joseHeader, size)
+	if old != nil {
+		for k, v := range *old {
+			grown[k] = v
+		}
+	}
+	// A copy, lest the memo keep whole tokens alive.
+	grown[strings.Clone(segment)] = joseHeader{kid: strings.Clone(h.kid)}
+	m.known.CompareAndSwap(old, &grown)
+}
+
+// scratch is the memory that one verification needs and the next can use
+// again. Nothing in it outlives the verification.
+type scratch struct {
+	reader  objectReader
+	token   []byte // the token's own text, as bytes
+	decoded []byte // one decoded segment at a time
+	claims  claimSet
+}
+
+// scratches is a pool of them.
+type scratches struct{ pool sync.Pool }
+
+func (s *scratches) get() *scratch {
+	if have, ok := s.pool.Get().(*scratch); ok {
+		return have
+	}
+	return new(scratch)
+}
+
+func (s *scratches) put(used *scratch) { s.pool.Put(used) }
+
+// decode decodes one segment of the token, over the segment before it.
+func (s *scratch) decode(segment []byte) ([]byte, error) {
+	decoded, err := base64.RawURLEncoding.Strict().AppendDecode(s.decoded[:0], segment)
+	if err != nil {
+		return nil, refuse(CodeMalformedToken)
+	}
+	s.decoded = decoded
+	return decoded, nil
+}
+
+// signatureVerifier verifies a JWS signature with one algorithm, fixed when it
+// is made, whatever a token asks for. It is the one place where cryptography
+// happens, and jwx's verifier does it: the primitive alone, behind which there
+// is no parser and no choice of key or algorithm.
+type signatureVerifier struct{ jws jws.Verifier }
+
+func newSignatureVerifier(alg string) (signatureVerifier, error) {
+	verifier, err := jws.NewVerifier(jwa.SignatureAlgorithm(alg))
+	return signatureVerifier{verifier}, err
+}
+
+// rsa reports whether key made signature over signed (RFC 7518 section 3.3).
+func (s signatureVerifier) rsa(signed, signature []byte, key *rsa.PublicKey) bool {
+	return s.jws.Verify(signed, signature, key) == nil
+}
+
+// hmac reports whether secret made signature over signed (RFC 7518 section
+// 3.2), in constant time. The secret is a []byte in an interface already, so
+// that no call has to put it there.
+func (s signatureVerifier) hmac(signed, signature []byte, secret any) bool {
+	return s.jws.Verify(signed, signature, secret) == nil
+}
