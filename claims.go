@@ -212,29 +212,33 @@ func (u User) Format(f fmt.State, verb rune) { formatRedacted(f, verb, redactedU
 // LogValue gives slog the redacted form.
 func (u User) LogValue() slog.Value { return slog.StringValue(redactedUser) }
 
+// userBox holds a User and, for nearly every token, its audience too, in one
+// allocation.
+type userBox struct {
+	User
+	audience [1]string
+}
+
 // clone returns a deep copy.
 func (u *User) clone() *User {
-	c := *u
-	c.Audience = slices.Clone(u.Audience)
+	box := new(userBox)
+	box.User = *u
+	c := &box.User
+	c.Audience = append(box.audience[:0], u.Audience...)
 	c.AMR = slices.Clone(u.AMR)
-	c.CustomFields = slices.Clone(u.CustomFields)
 	if u.Address != nil {
 		address := *u.Address
 		c.Address = &address
 	}
-	return &c
+	c.CustomFields = slices.Clone(u.CustomFields)
+	return c
 }
 
 // newUser fills a User from the claims of a payload, each by its own type, and
 // tells absent, null and present apart. It judges what stands on its own: type
 // and range. What depends on the configuration or the time is the Verifier's.
 func newUser(p *claimSet, allowAccessToken bool) (*User, error) {
-	// One allocation holds the User and, for nearly every token, all it points to.
-	box := new(struct {
-		User
-		audience [1]string
-		address  Address
-	})
+	box := new(userBox)
 	u := &box.User
 	u.payload = p.payload
 	r := claimReader{claimSet: p}
@@ -260,7 +264,7 @@ func newUser(p *claimSet, allowAccessToken bool) (*User, error) {
 	u.Nonce = r.text(claimNonce)
 	u.accessTokenHash = r.text(claimAtHash)
 	u.ACR = r.text(claimACR)
-	u.AMR, _ = r.strings(claimAMR, r.amr, nil)
+	u.AMR = r.methods()
 	u.AuthType = r.text(claimAuthType)
 	u.NewUser = r.raw(claimNewUser) == "true"
 	u.Name = r.text(claimName)
@@ -276,9 +280,7 @@ func newUser(p *claimSet, allowAccessToken bool) (*User, error) {
 	u.Website = r.text(claimWebsite)
 	u.Picture = r.text(claimPicture)
 	u.Profile = r.text(claimProfile)
-	if readAddress(&box.address, r.raw(claimAddress)) {
-		u.Address = &box.address
-	}
+	u.Address = readAddress(r.raw(claimAddress))
 	u.CustomIdentifier = r.text(claimCustomIdentifier)
 	u.ExternalID = r.text(claimExternalID)
 	if raw := r.raw(claimCustomFields); strings.HasPrefix(raw, "{") {
@@ -287,19 +289,22 @@ func newUser(p *claimSet, allowAccessToken bool) (*User, error) {
 	return u, nil
 }
 
-// readAddress fills a from an address claim, and reports whether there is one.
-// ReachFive writes an object; one of its SDKs types it as an array of them.
-func readAddress(a *Address, raw string) bool {
+// readAddress reads an address claim, nil if it is none. ReachFive writes an
+// object; one of its SDKs types it as an array of them.
+func readAddress(raw string) *Address {
 	if strings.HasPrefix(raw, "[") {
 		var several []jsontext.Value
 		if jsonv2.Unmarshal([]byte(raw), &several) != nil || len(several) == 0 {
-			return false
+			return nil
 		}
 		raw = string(several[0])
 	}
+	if !strings.HasPrefix(raw, "{") {
+		return nil
+	}
 	var members map[string]any
-	if !strings.HasPrefix(raw, "{") || jsonv2.Unmarshal([]byte(raw), &members) != nil {
-		return false
+	if jsonv2.Unmarshal([]byte(raw), &members) != nil {
+		return nil
 	}
 	member := func(snake, camel string) string {
 		value, snakeStands := members[snake]
@@ -309,7 +314,7 @@ func readAddress(a *Address, raw string) bool {
 		text, _ := value.(string)
 		return text
 	}
-	*a = Address{
+	return &Address{
 		Formatted:     member("formatted", "formatted"),
 		StreetAddress: member("street_address", "streetAddress"),
 		Locality:      member("locality", "locality"),
@@ -317,5 +322,4 @@ func readAddress(a *Address, raw string) bool {
 		PostalCode:    member("postal_code", "postalCode"),
 		Country:       member("country", "country"),
 	}
-	return true
 }

@@ -255,10 +255,13 @@ func (p *claimSet) strings(c claim, array stringArray, into []string) ([]string,
 	if raw != "" && raw[0] == '"' {
 		return append(into, unquote(raw)), true
 	}
+	if !array.are {
+		return nil, false
+	}
 	for _, item := range array.items {
 		into = append(into, unquote(p.payload[item.start:item.end]))
 	}
-	return into, array.are
+	return into, true
 }
 
 // maxTime is the last second of the year 9999: what RFC 3339 can write, and
@@ -357,6 +360,15 @@ func (r *claimReader) authorizedParty() string {
 		r.refuse(CodeWrongAudience, claimAzp)
 	}
 	return azp
+}
+
+// methods reads amr, nil for anything but strings.
+func (r *claimReader) methods() []string {
+	methods, ok := r.strings(claimAMR, r.amr, nil)
+	if !ok || len(methods) == 0 {
+		return nil
+	}
+	return methods
 }
 
 // subject reads sub (OpenID Connect Core section 2).

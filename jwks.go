@@ -70,7 +70,12 @@ func (s *keySet) has(key *publicKey) bool {
 	if key.kid != "" {
 		among = s.byKID[key.kid]
 	}
-	return slices.ContainsFunc(among, func(k *publicKey) bool { return k.thumbprint == key.thumbprint })
+	for _, k := range among {
+		if k == key || k.thumbprint == key.thumbprint {
+			return true
+		}
+	}
+	return false
 }
 
 var (

@@ -26,9 +26,9 @@ type span struct{ start, end int }
 // after it (RFC 8259, RFC 7493 section 2). It judges form only and leaves the
 // meaning to its caller. Its memory is reused from one object to the next.
 type objectReader struct {
-	source  bytes.Buffer
+	text    []byte
+	source  bytes.Buffer // reads text
 	decoder jsontext.Decoder
-	name    []byte // an unescaped name
 
 	// items are the strings of the last value, if it was an array of nothing
 	// but strings, which areStrings tells.
@@ -39,7 +39,7 @@ type objectReader struct {
 // open starts reading text, which must not change until the last member has
 // been read.
 func (r *objectReader) open(text []byte) error {
-	r.source = *bytes.NewBuffer(text)
+	r.text, r.source = text, *bytes.NewBuffer(text)
 	r.decoder.Reset(&r.source)
 	if token, err := r.decoder.ReadToken(); err != nil || token.Kind() != '{' {
 		return errObject
@@ -47,8 +47,8 @@ func (r *objectReader) open(text []byte) error {
 	return nil
 }
 
-// next returns the next member's name, good until the following call, and
-// where its value stands. After the last member it returns io.EOF, but only if
+// next returns the next member's name, a part of the text where it has no
+// escape, and where its value stands. After the last member it returns io.EOF, but only if
 // nothing follows the object.
 func (r *objectReader) next() (name []byte, value span, err error) {
 	if r.decoder.PeekKind() == '}' {
@@ -60,18 +60,18 @@ func (r *objectReader) next() (name []byte, value span, err error) {
 		}
 		return nil, span{}, io.EOF
 	}
-	quoted, err := r.decoder.ReadValue()
+	at, err := r.scalar()
 	if err != nil {
-		return nil, span{}, errObject
+		return nil, span{}, err
 	}
-	// The name is copied, or unescaped, before the value overtakes it.
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		r.name = append(r.name[:0], quoted[1:len(quoted)-1]...)
-	} else if r.name, err = jsontext.AppendUnquote(r.name[:0], quoted); err != nil {
-		return nil, span{}, errObject
+	name = r.text[at.start+1 : at.end-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		if name, err = jsontext.AppendUnquote(nil, r.text[at.start:at.end]); err != nil {
+			return nil, span{}, errObject
+		}
 	}
 	value, err = r.value()
-	return r.name, value, err
+	return name, value, err
 }
 
 // value reads the value of a member, to whatever depth it has.

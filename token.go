@@ -27,17 +27,14 @@ const (
 	algHS256 = "HS256"
 )
 
-// compact is a token that has passed the gate: the three segments of a JWS
-// compact serialization (RFC 7515 section 7.1), each of them canonical
-// base64url.
+// compact is a token in the three segments of a JWS compact serialization (RFC
+// 7515 section 7.1).
 type compact struct {
 	signed                     string // header and payload with the dot between: what was signed
 	header, payload, signature string
 }
 
-// splitToken is the gate. Nothing parses a token that has not passed it:
-// whatever a decoder would skip, pad or guess is refused here, so that one
-// token has exactly one text.
+// splitToken is the first half of the gate: the size, and exactly two dots.
 func splitToken(token string) (compact, error) {
 	if token == "" {
 		return compact{}, refuse(CodeMissingToken)
@@ -46,24 +43,26 @@ func splitToken(token string) (compact, error) {
 		return compact{}, refuse(CodeMalformedToken)
 	}
 	first := strings.IndexByte(token, '.')
-	if first < 0 {
+	last := strings.LastIndexByte(token, '.')
+	if first == last || strings.IndexByte(token[first+1:last], '.') >= 0 {
 		return compact{}, refuse(CodeMalformedToken)
 	}
-	second := strings.IndexByte(token[first+1:], '.')
-	if second < 0 {
-		return compact{}, refuse(CodeMalformedToken)
-	}
-	second += first + 1
-	c := compact{
-		signed:    token[:second],
+	return compact{
+		signed:    token[:last],
 		header:    token[:first],
-		payload:   token[first+1 : second],
-		signature: token[second+1:],
-	}
+		payload:   token[first+1 : last],
+		signature: token[last+1:],
+	}, nil
+}
+
+// checkText is the second half of the gate. Nothing decodes a token that has
+// not passed it: whatever a decoder would skip, pad or guess is refused, so
+// that one token has exactly one text.
+func (c compact) checkText() error {
 	if !canonical(c.header) || !canonical(c.payload) || !canonical(c.signature) {
-		return compact{}, refuse(CodeMalformedToken)
+		return refuse(CodeMalformedToken)
 	}
-	return c, nil
+	return nil
 }
 
 // Character classes of base64url (RFC 4648 section 5). A character that may
@@ -95,8 +94,12 @@ var alphabet = func() (table [256]uint8) {
 // Strict, so the bytes are looked at one by one.
 func canonical(segment string) bool {
 	all := uint8(inAlphabet)
-	for i := 0; i < len(segment); i++ {
-		all &= alphabet[segment[i]]
+	rest := segment
+	for ; len(rest) >= 4; rest = rest[4:] { // four at a time: nearly twice as fast
+		all &= alphabet[rest[0]] & alphabet[rest[1]] & alphabet[rest[2]] & alphabet[rest[3]]
+	}
+	for i := range len(rest) {
+		all &= alphabet[rest[i]]
 	}
 	if all == 0 || segment == "" {
 		return false

@@ -2,6 +2,7 @@ package reachfive
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,23 +96,30 @@ type seen struct{ keyKnown, cacheHit bool }
 // verify is the one road that a token takes.
 func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (*User, seen, error) {
 	var on seen
-	if v.tokens != nil {
-		if user, key, ok := v.tokens.get(idToken); ok {
-			user, hit, err := v.verifyAgain(ctx, user, key, checks)
-			if hit || err != nil {
-				return user, seen{keyKnown: true, cacheHit: hit}, err
-			}
-		}
-	}
-	s := v.scratches.get()
-	defer v.scratches.put(s)
-
-	// 1. The gate: nothing parses what is no canonical compact JWS.
+	// 1. The gate: no decoder sees what is no canonical compact JWS. A token that
+	// the cache knows, to the byte, has passed it before.
 	token, err := splitToken(idToken)
 	if err != nil {
 		return nil, on, err
 	}
+	s := v.scratches.get()
+	defer v.scratches.put(s)
 	s.token = append(s.token[:0], idToken...)
+
+	var digest tokenDigest
+	if v.tokens != nil {
+		digest = sha256.Sum256(s.token)
+		if user, key, ok := v.tokens.get(&digest); ok {
+			user, ok, err := v.verifyAgain(ctx, user, key, checks)
+			if ok || err != nil {
+				return user, seen{keyKnown: ok, cacheHit: ok}, err
+			}
+			v.tokens.remove(&digest)
+		}
+	}
+	if err := token.checkText(); err != nil {
+		return nil, on, err
+	}
 	// 2. to 4. The JOSE header, the key, the signature.
 	key, err := v.verifySignature(ctx, token, s, &on)
 	if err != nil {
@@ -134,11 +142,13 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 	if err := v.checkParties(user); err != nil {
 		return nil, on, err
 	}
-	if err := v.checkTimes(user); err != nil {
+	now := v.clock.now()
+	if err := v.checkTimes(user, now); err != nil {
 		return nil, on, err
 	}
 	if v.tokens != nil {
-		v.tokens.put(idToken, user, key)
+		v.tokens.put(&digest, user.clone(), key)
+		v.tokens.sweep(now, v.leeway)
 	}
 	// 8. What the caller asks beyond that.
 	if err := v.runChecks(ctx, user, checks); err != nil {
@@ -147,20 +157,19 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 	return user, on, nil
 }
 
-// verifyAgain decides about a token that was verified before, by a key that the
-// key cache may have lost since: what can have changed is looked at again. It
-// reports no hit when the key is gone, and the token goes the whole road.
-func (v *Verifier) verifyAgain(ctx context.Context, user *User, key *publicKey, checks []Check) (*User, bool, error) {
+// verifyAgain decides about a token that was verified before: what may have
+// changed since is looked at again. It says no when the key is gone, and the
+// token goes the whole road.
+func (v *Verifier) verifyAgain(ctx context.Context, user *User, key *publicKey, checks []Check) (_ *User, ok bool, _ error) {
 	if v.keys != nil {
 		set, err := v.keys.current(ctx)
-		if err != nil {
+		if err != nil || !set.has(key) {
 			return nil, false, err
 		}
-		if !set.has(key) {
-			return nil, false, nil
-		}
 	}
-	if err := v.checkTimes(user); err != nil {
+	now := v.clock.now() // only now: the keys may have taken a while
+	v.tokens.sweep(now, v.leeway)
+	if err := v.checkTimes(user, now); err != nil {
 		return nil, true, err
 	}
 	user = user.clone()
@@ -307,8 +316,7 @@ func (v *Verifier) wrongAudience(claim string) error {
 
 // checkTimes checks when the token is good (OpenID Connect Core section 3.1.3.7
 // items 9 and 10, RFC 7519 section 4.1.4 to 4.1.6).
-func (v *Verifier) checkTimes(u *User) error {
-	now := v.clock.now()
+func (v *Verifier) checkTimes(u *User, now time.Time) error {
 	if !now.Before(u.ExpiresAt.Add(v.leeway)) {
 		return refuseClaim(CodeExpired, "exp")
 	}
