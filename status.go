@@ -1,0 +1,86 @@
+package reachfive
+
+import (
+	"context"
+	"time"
+)
+
+// Refresh fetches the keys now, whatever backoff or Retry-After say: at start,
+// or after a key has leaked. It fails with CodeKeysUnavailable, or with ctx's
+// own error. For HS256 it does nothing.
+func (v *Verifier) Refresh(ctx context.Context) error {
+	if v.keys == nil {
+		return nil
+	}
+	return v.keys.refresh(ctx)
+}
+
+// HealthCheck returns nil while a token can be decided. When it cannot, it
+// starts the fetch that a request would start, waits for it within ctx, and
+// reports what came of it: CodeKeysUnavailable or ctx's own error. It is for
+// readiness, not for liveness: a restart brings no keys.
+func (v *Verifier) HealthCheck(ctx context.Context) error {
+	if v.keys == nil {
+		return nil
+	}
+	return v.keys.healthCheck(ctx)
+}
+
+// Status is what a Verifier knows, for a dashboard or for a person at night.
+type Status struct {
+	// Issuer is the iss that tokens must have.
+	Issuer string
+	// JWKSURL is where the keys come from, without credentials; "" for HS256,
+	// and before discovery has told it.
+	JWKSURL string
+	// Algorithm is "RS256" or "HS256".
+	Algorithm string
+	// Keys are the usable keys.
+	Keys []KeyStatus
+	// FetchedAt is when the last good fetch began; zero before the first.
+	FetchedAt time.Time
+	// FreshUntil is when the lifetime of the keys ends.
+	FreshUntil time.Time
+	// ServesUntil is when the keys stop serving if no fetch is good until then.
+	ServesUntil time.Time
+	// NextAttempt is when the next request starts a fetch.
+	NextAttempt time.Time
+	// Failing tells whether the last fetch failed.
+	Failing bool
+	// LastError is the class of the last failure while Failing, as "timeout"
+	// or "status 503".
+	LastError string
+	// Fetches counts all fetches that have ended, Failures those that failed.
+	Fetches, Failures uint64
+	// SkippedKeys counts the keys of the last good fetch that are not usable.
+	SkippedKeys uint64
+}
+
+// KeyStatus is one usable key.
+type KeyStatus struct {
+	// ID is the kid, "" if the key has none.
+	ID string
+	// Bits is the size of the modulus.
+	Bits int
+	// Thumbprint is the SHA-256 JWK thumbprint in base64url (RFC 7638).
+	Thumbprint string
+}
+
+// Status tells what the Verifier knows. It uses no network and does not wait.
+func (v *Verifier) Status() Status {
+	s := Status{Issuer: v.issuer, Algorithm: v.algorithm}
+	if v.keys != nil {
+		v.keys.status(&s)
+	}
+	return s
+}
+
+// Close ends what runs in the background within a second, and starts nothing
+// any more: Verify goes on from the keys that are known. It may be called
+// again, and always returns nil.
+func (v *Verifier) Close() error {
+	if v.keys != nil {
+		v.keys.close()
+	}
+	return nil
+}
