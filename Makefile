@@ -1,0 +1,83 @@
+# The one entry point for building and checking the project; `make help` lists
+# the targets. Every loop goes over MODULES, which go.work alone decides.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# A GOWORK of the caller's must not change what is built here.
+export GOWORK := $(CURDIR)/go.work
+
+MODULES = $(shell go list -m -f '{{.Dir}}')
+
+# Statements of the root package that its tests must reach, in per cent.
+COVER_MIN ?= 95
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+
+# each runs its command in every module of go.work and names the module first.
+define each
+	@for dir in $(MODULES); do \
+		echo "== $@: $$(GOWORK=off go -C "$$dir" list -m)"; \
+		( cd "$$dir" && $(1) ); \
+	done
+endef
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+.PHONY: test
+test: cover ## test every module with the race detector, and the root on its own
+	$(call each,go test -race -timeout 15m ./...)
+
+# The root module is tested outside the workspace here: that is how a user
+# builds it, and a requirement that only the workspace meets would be missed.
+.PHONY: cover
+cover: ## test the root module with GOWORK=off; fail below COVER_MIN per cent
+	@echo "== $@: $$(GOWORK=off go list -m), GOWORK=off"
+	@mkdir -p bin
+	@GOWORK=off go test -timeout 15m -coverprofile=bin/cover.out ./...
+	@grep -E "^mode:|^$$(GOWORK=off go list -m)/[^/]+:" bin/cover.out > bin/root.out
+	@total=$$(GOWORK=off go tool cover -func=bin/root.out | awk '/^total:/ { sub("%", "", $$3); print $$3 }'); \
+		echo "statements covered in the root package: $$total %, at least $(COVER_MIN) % wanted"; \
+		awk -v got="$$total" -v want="$(COVER_MIN)" 'BEGIN { exit !(got + 0 >= want + 0) }'
+
+.PHONY: lint
+lint: bin/golangci-lint bin/gofumpt ## formatting, go vet and golangci-lint in every module
+	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0r bin/gofumpt -l); \
+		if [ -n "$$unformatted" ]; then echo "not gofumpt-formatted:"; echo "$$unformatted"; exit 1; fi
+	$(call each,$(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...)
+
+.PHONY: fmt
+fmt: bin/gofumpt ## format every Go file
+	@git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0r bin/gofumpt -w
+
+# tools is no module of go.work: its hundreds of indirect requirements would
+# take part in the choice of every version there. It is tidied all the same.
+.PHONY: tidy
+tidy: ## go mod tidy in every module
+	$(call each,GOWORK=off go mod tidy)
+	@echo "== $@: tools"
+	@cd tools && GOWORK=off go mod tidy
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME
+	$(call each,for pkg in $$(go list ./...); do \
+		for name in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+			echo "$$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+		done; \
+	done)
+
+.PHONY: clean
+clean: ## remove what make built
+	rm -rf bin
+
+# The tools are pinned by tools/go.mod and built again only when it changes.
+bin/golangci-lint: tools/go.mod tools/go.sum
+	GOWORK=off go build -C tools -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+bin/gofumpt: tools/go.mod tools/go.sum
+	GOWORK=off go build -C tools -o $(CURDIR)/$@ mvdan.cc/gofumpt
+	@touch $@
