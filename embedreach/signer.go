@@ -1,0 +1,185 @@
+package embedreach
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+const (
+	// minSecretBytes is the size of a SHA-256 digest: RFC 7518 section 3.2
+	// wants an HMAC key at least that long.
+	minSecretBytes = sha256.Size
+	defaultTTL     = time.Hour
+	maxTTL         = 24 * time.Hour
+)
+
+// header is the JOSE header of every token, byte for byte what the vendor's
+// sample produces with jsonwebtoken's defaults.
+const header = `{"alg":"HS256","typ":"JWT"}`
+
+// Signer mints the tokens of one Reach partner. Make one with [NewSigner]; the
+// zero value has no secret and must not be used. A Signer is immutable and
+// safe for concurrent use. However it is printed, it shows neither secret nor
+// partner ID.
+type Signer struct {
+	partnerID string
+	ttl       time.Duration
+	now       func() time.Time
+	logger    *slog.Logger
+	// mac is a closure so that no printer that walks a struct by reflection
+	// comes upon the secret.
+	mac func(signingInput []byte) []byte
+}
+
+// Option configures [NewSigner].
+type Option func(*config)
+
+type config struct {
+	ttl              time.Duration
+	now              func() time.Time
+	logger           *slog.Logger
+	allowShortSecret bool
+}
+
+// WithTTL sets how long a token is good for: whole seconds, from one second to
+// 24 hours. The default, and Reach's recommendation, is one hour.
+func WithTTL(d time.Duration) Option { return func(c *config) { c.ttl = d } }
+
+// WithClock replaces time.Now, for tests. It must be safe for concurrent use.
+func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
+
+// WithLogger sets where [Signer.Handler] writes why it answered 500 or 503.
+// The default discards. A line has the request's method and the error's text,
+// which may be the text of identify's own error: keep personal data out of it.
+func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
+
+// InsecureAllowShortSecret accepts a shared secret of less than 32 bytes,
+// which RFC 7518 section 3.2 forbids and which can be guessed from one token.
+// It is for a secret that Reach has issued and will not lengthen. An empty
+// secret is refused all the same.
+func InsecureAllowShortSecret() Option { return func(c *config) { c.allowShortSecret = true } }
+
+// NewSigner returns a Signer that signs with the secret shared with Reach, and
+// in the name of the partner ID that Reach has given. The secret's bytes are
+// used raw, without decoding or trimming.
+//
+// It does nothing but check what it is given, and joins everything that is
+// wrong into one error, in which a bad partner ID is a [*FieldError].
+func NewSigner(sharedSecret, partnerID string, opts ...Option) (*Signer, error) {
+	c := config{ttl: defaultTTL, now: time.Now, logger: slog.New(slog.DiscardHandler)}
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&c)
+		}
+	}
+	if err := errors.Join(c.check(sharedSecret), checkText("partnerId", partnerID)); err != nil {
+		return nil, err
+	}
+	key := []byte(sharedSecret)
+	return &Signer{
+		partnerID: partnerID,
+		ttl:       c.ttl,
+		now:       c.now,
+		logger:    c.logger,
+		mac: func(signingInput []byte) []byte {
+			h := hmac.New(sha256.New, key)
+			h.Write(signingInput)
+			return h.Sum(nil)
+		},
+	}, nil
+}
+
+func (c config) check(secret string) error {
+	var errs []error
+	switch {
+	case secret == "":
+		errs = append(errs, errors.New("embedreach: the shared secret is empty"))
+	case len(secret) < minSecretBytes && !c.allowShortSecret:
+		errs = append(errs, fmt.Errorf("embedreach: the shared secret has less than %d bytes", minSecretBytes))
+	}
+	if c.ttl < time.Second || c.ttl > maxTTL || c.ttl%time.Second != 0 {
+		errs = append(errs, errors.New("embedreach: the TTL must be whole seconds, from 1 s to 24 h"))
+	}
+	if c.now == nil {
+		errs = append(errs, errors.New("embedreach: the clock is nil"))
+	}
+	if c.logger == nil {
+		errs = append(errs, errors.New("embedreach: the logger is nil"))
+	}
+	return errors.Join(errs...)
+}
+
+// tenantClaims and partnerClaims are the payloads; their fields stand in the
+// order of Reach's tables.
+type tenantClaims struct {
+	Email            string `json:"email"`
+	Name             string `json:"name"`
+	ExternalID       string `json:"externalId"`
+	TenantExternalID string `json:"tenantExternalId"`
+	PartnerID        string `json:"partnerId"`
+	IssuedAt         int64  `json:"iat"`
+	ExpiresAt        int64  `json:"exp"`
+}
+
+type partnerClaims struct {
+	PartnerID string `json:"partnerId"`
+	Type      string `json:"type"`
+	IssuedAt  int64  `json:"iat"`
+	ExpiresAt int64  `json:"exp"`
+}
+
+// TenantToken returns a token that opens the embedded UI for one user of one
+// tenant, good from now for the TTL. Every field of id is required; the error
+// joins a [*FieldError] for each that is at fault.
+func (s *Signer) TenantToken(id Identity) (string, error) {
+	if err := id.check(); err != nil {
+		return "", err
+	}
+	iat, exp := s.validity()
+	return s.sign(tenantClaims{
+		Email: id.Email, Name: id.Name, ExternalID: id.ExternalID,
+		TenantExternalID: id.TenantExternalID, PartnerID: s.partnerID,
+		IssuedAt: iat, ExpiresAt: exp,
+	})
+}
+
+// PartnerToken returns a token for the /partner endpoints of Reach's API, good
+// from now for the TTL. It acts for every tenant, so it is for calls from
+// server to server only.
+func (s *Signer) PartnerToken() (string, error) {
+	iat, exp := s.validity()
+	return s.sign(partnerClaims{PartnerID: s.partnerID, Type: "partner", IssuedAt: iat, ExpiresAt: exp})
+}
+
+// validity returns iat and exp in seconds since 1970. One reading of the clock
+// serves both, so that exp - iat is the TTL exactly.
+func (s *Signer) validity() (iat, exp int64) {
+	iat = s.now().Unix()
+	return iat, iat + int64(s.ttl/time.Second)
+}
+
+// sign returns the JWS compact serialization of claims (RFC 7515 section 3.1).
+func (s *Signer) sign(claims any) (string, error) {
+	payload, err := marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	b64 := base64.RawURLEncoding
+	token := b64.AppendEncode(nil, []byte(header))
+	token = append(token, '.')
+	token = b64.AppendEncode(token, payload)
+	signature := s.mac(token)
+	token = append(token, '.')
+	return string(b64.AppendEncode(token, signature)), nil
+}
+
+// Format prints a fixed text for every verb.
+func (Signer) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("embedreach.Signer(redacted)")) }
+
+// LogValue gives slog the same fixed text.
+func (Signer) LogValue() slog.Value { return slog.StringValue("embedreach.Signer(redacted)") }
