@@ -1,0 +1,138 @@
+package reachfive_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachfive-community/reachfive"
+)
+
+// The access token and its hash of OpenID Connect Core's appendix A.4, and what
+// a token of ours carries beside them.
+const (
+	sampleAccessToken = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"
+	sampleHash        = "77QmUPtjPfzWtF2AnpK9RQ"
+)
+
+func TestChecks(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	claims := map[string]any{
+		"iat": now.Add(-time.Hour).Unix(), "auth_time": now.Add(-2 * time.Hour).Unix(),
+		"nonce": "n-0S6_WzA2Mj", "acr": "urn:mace:incommon:iap:silver", "amr": []string{"pwd", "otp"},
+		"auth_type": "password", "email": "john@example.com", "email_verified": true, "at_hash": sampleHash,
+	}
+	boom := errors.New("boom: john@example.com")
+	for _, tt := range []struct {
+		name  string
+		check reachfive.Check
+		want  reachfive.Code
+		omit  string // a claim that the token lacks
+	}{
+		{name: "nonce", check: reachfive.Nonce("n-0S6_WzA2Mj")},
+		{name: "another nonce", check: reachfive.Nonce("n-0S6_WzA2Mk"), want: reachfive.CodeWrongNonce},
+		{name: "no nonce wanted", check: reachfive.Nonce(""), want: reachfive.CodeWrongNonce},
+		{name: "no nonce wanted, none there", check: reachfive.Nonce(""), omit: "nonce", want: reachfive.CodeWrongNonce},
+		{name: "nonce absent", check: reachfive.Nonce("n-0S6_WzA2Mj"), omit: "nonce", want: reachfive.CodeWrongNonce},
+		{name: "max age", check: reachfive.MaxAge(2 * time.Hour)},
+		{name: "max age over", check: reachfive.MaxAge(2*time.Hour - 1), want: reachfive.CodeReauthenticationRequired},
+		{name: "max age negative", check: reachfive.MaxAge(-time.Second), want: reachfive.CodeReauthenticationRequired},
+		{name: "auth_time absent", check: reachfive.MaxAge(time.Hour), omit: "auth_time", want: reachfive.CodeReauthenticationRequired},
+		{name: "max token age", check: reachfive.MaxTokenAge(time.Hour)},
+		{name: "max token age over", check: reachfive.MaxTokenAge(time.Hour - 1), want: reachfive.CodeExpired},
+		{name: "amr", check: reachfive.AMR("otp", "pwd")},
+		{name: "amr one missing", check: reachfive.AMR("otp", "hwk"), want: reachfive.CodeInsufficientAuthentication},
+		{name: "amr nothing wanted", check: reachfive.AMR(), want: reachfive.CodeInsufficientAuthentication},
+		{name: "amr empty wanted", check: reachfive.AMR("pwd", ""), want: reachfive.CodeInsufficientAuthentication},
+		{name: "amr absent", check: reachfive.AMR("pwd"), omit: "amr", want: reachfive.CodeInsufficientAuthentication},
+		{name: "acr", check: reachfive.ACR("gold", "urn:mace:incommon:iap:silver")},
+		{name: "acr another", check: reachfive.ACR("gold"), want: reachfive.CodeInsufficientAuthentication},
+		{name: "acr nothing wanted", check: reachfive.ACR(), want: reachfive.CodeInsufficientAuthentication},
+		{name: "acr absent, empty wanted", check: reachfive.ACR(""), omit: "acr", want: reachfive.CodeInsufficientAuthentication},
+		{name: "auth type", check: reachfive.AuthType("facebook", "password")},
+		{name: "auth type another", check: reachfive.AuthType("facebook"), want: reachfive.CodeInsufficientAuthentication},
+		{name: "auth type nothing wanted", check: reachfive.AuthType(), want: reachfive.CodeInsufficientAuthentication},
+		{name: "auth type absent, empty wanted", check: reachfive.AuthType(""), omit: "auth_type", want: reachfive.CodeInsufficientAuthentication},
+		{name: "email verified", check: reachfive.EmailVerified()},
+		{name: "email not verified", check: reachfive.EmailVerified(), omit: "email_verified", want: reachfive.CodeForbidden},
+		{name: "email verified, but absent", check: reachfive.EmailVerified(), omit: "email", want: reachfive.CodeForbidden},
+		{name: "access token hash", check: reachfive.AccessTokenHash(sampleAccessToken)},
+		{name: "access token hash of another", check: reachfive.AccessTokenHash("x"), want: reachfive.CodeWrongAccessToken},
+		{name: "access token hash of none", check: reachfive.AccessTokenHash(""), want: reachfive.CodeWrongAccessToken},
+		{name: "at_hash absent", check: reachfive.AccessTokenHash(sampleAccessToken), omit: "at_hash", want: reachfive.CodeWrongAccessToken},
+		{name: "nil check", check: nil, want: reachfive.CodeForbidden},
+		{name: "own check", check: func(context.Context, *reachfive.User) error { return boom }, want: reachfive.CodeForbidden},
+		{name: "own check with a Code", check: func(context.Context, *reachfive.User) error { return reachfive.CodeWrongNonce }, want: reachfive.CodeWrongNonce},
+		{name: "own check with words around an Error", check: func(ctx context.Context, u *reachfive.User) error {
+			return errors.Join(boom, reachfive.MaxAge(0)(ctx, u))
+		}, want: reachfive.CodeReauthenticationRequired},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			present := copied(claims)
+			delete(present, tt.omit)
+			token := hs256(t, payload(now, present))
+			for _, viaOption := range []bool{false, true} {
+				if viaOption && tt.check == nil {
+					continue // New refuses it
+				}
+				v, checks := hs256Verifier(t, now), []reachfive.Check{tt.check}
+				if viaOption {
+					v, checks = hs256Verifier(t, now, reachfive.WithChecks(tt.check)), nil
+				}
+				u, err := v.Verify(t.Context(), token, checks...)
+				assert.Equal(t, tt.want, reachfive.CodeOf(err))
+				assert.Equal(t, tt.want == "", u != nil)
+				if err != nil {
+					assert.NotContains(t, err.Error(), "john@example.com")
+				}
+			}
+		})
+	}
+}
+
+func TestCheckTellsTheClientWhatWouldDo(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	v, token := hs256Verifier(t, now), hs256(t, payload(now, nil))
+
+	_, err := v.Verify(t.Context(), token, reachfive.MaxAge(5*time.Minute))
+	refusal, ok := errors.AsType[*reachfive.Error](err)
+	require.True(t, ok)
+	assert.Equal(t, 5*time.Minute, refusal.MaxAge)
+	assert.Equal(t, "auth_time", refusal.Claim)
+
+	_, err = v.Verify(t.Context(), token, reachfive.ACR("gold", "silver"))
+	refusal, ok = errors.AsType[*reachfive.Error](err)
+	require.True(t, ok)
+	assert.Equal(t, []string{"gold", "silver"}, refusal.ACRValues)
+}
+
+func TestCheckErrorIsKeptForErrorsIs(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	banned := errors.New("banned")
+	_, err := hs256Verifier(t, now).Verify(t.Context(), hs256(t, payload(now, nil)),
+		func(context.Context, *reachfive.User) error { return banned })
+	require.ErrorIs(t, err, banned)
+	require.ErrorIs(t, err, reachfive.CodeForbidden)
+	assert.NotContains(t, err.Error(), "banned")
+}
+
+func TestCheckThatGivesUpWithTheCallerIsNoRefusal(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := hs256Verifier(t, now).Verify(ctx, hs256(t, payload(now, nil)),
+		func(ctx context.Context, _ *reachfive.User) error {
+			cancel()
+			return errors.Join(errors.New("asking the database"), ctx.Err())
+		})
+	assert.Equal(t, context.Canceled, err)
+}
+
+func TestChecksOfAUserMadeByHandGoByTimeNow(t *testing.T) {
+	u := &reachfive.User{AuthTime: time.Now().Add(-time.Minute)}
+	require.NoError(t, reachfive.MaxAge(2*time.Minute)(t.Context(), u))
+	require.ErrorIs(t, reachfive.MaxAge(30*time.Second)(t.Context(), u), reachfive.CodeReauthenticationRequired)
+}

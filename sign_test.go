@@ -1,0 +1,71 @@
+package reachfive_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachfive-community/reachfive"
+)
+
+// Tokens made here, with nothing but the standard library, so that no mistake
+// of the package can be on both sides of a test.
+
+const (
+	testDomain = "acme.reach5.net"
+	testClient = "AtnY5xDg4fbanentihip"
+	testSecret = "a secret of a test, and of nothing else" //nolint:gosec // as it says
+)
+
+func hs256Verifier(t testing.TB, now time.Time, opts ...reachfive.Option) *reachfive.Verifier {
+	t.Helper()
+	v, err := reachfive.New(testDomain, testClient, append([]reachfive.Option{
+		reachfive.WithClientSecret(testSecret),
+		reachfive.WithClock(func() time.Time { return now }),
+	}, opts...)...)
+	require.NoError(t, err)
+	return v
+}
+
+// payload is a good payload at now, with further claims; a nil one is absent.
+func payload(now time.Time, further map[string]any) map[string]any {
+	claims := map[string]any{
+		"iss": "https://" + testDomain, "aud": []string{testClient}, "sub": "AVqvOB58Fg6nZfQ0ZqXt",
+		"iat": now.Unix(), "exp": now.Add(24 * time.Hour).Unix(),
+	}
+	for name, value := range further {
+		claims[name] = value
+		if value == nil {
+			delete(claims, name)
+		}
+	}
+	return claims
+}
+
+func copied(claims map[string]any) map[string]any {
+	fresh := make(map[string]any, len(claims))
+	for name, value := range claims {
+		fresh[name] = value
+	}
+	return fresh
+}
+
+func hs256(t testing.TB, claims map[string]any) string {
+	t.Helper()
+	text, err := json.Marshal(claims)
+	require.NoError(t, err)
+	return hs256Raw(`{"alg":"HS256","typ":"JWT"}`, string(text))
+}
+
+// hs256Raw signs a header and a payload as they are.
+func hs256Raw(header, payload string) string {
+	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	mac := hmac.New(sha256.New, []byte(testSecret))
+	mac.Write([]byte(signed))
+	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
