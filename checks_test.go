@@ -3,6 +3,7 @@ package reachfive_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func TestChecks(t *testing.T) {
 		}, want: reachfive.CodeReauthenticationRequired},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			present := copied(claims)
+			present := maps.Clone(claims)
 			delete(present, tt.omit)
 			token := hs256(t, payload(now, present))
 			for _, viaOption := range []bool{false, true} {

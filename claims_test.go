@@ -2,6 +2,7 @@ package reachfive_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -248,7 +249,8 @@ func TestVerifyRefusesClaims(t *testing.T) {
 			assert.Equal(t, tt.want, reachfive.CodeOf(err))
 			assert.Equal(t, tt.want == "", u != nil)
 			if tt.want != "" {
-				refusal := err.(*reachfive.Error) //nolint:errorlint,forcetypeassert // Verify returns it bare
+				refusal, ok := errors.AsType[*reachfive.Error](err)
+				require.True(t, ok)
 				assert.Equal(t, tt.claim, refusal.Claim)
 			}
 		})

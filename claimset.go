@@ -57,13 +57,16 @@ const (
 	claims // how many there are
 )
 
-// wireNames are the names of the claims that an error can be about.
-var wireNames = [claims]string{
-	claimIss: "iss", claimAud: "aud", claimAzp: "azp", claimExp: "exp", claimIat: "iat",
-	claimNbf: "nbf", claimAuthTime: "auth_time", claimSub: "sub",
-	claimEmail: "email", claimEmailVerified: "email_verified",
-	claimPhoneNumber: "phone_number", claimPhoneNumberVerified: "phone_number_verified",
-	claimEvents: "events", claimScope: "scope", claimScp: "scp", claimClientID: "client_id",
+// wireName is the claim's name on the wire, for the claims that an error can be
+// about.
+func (c claim) wireName() string {
+	return [claims]string{
+		claimIss: "iss", claimAud: "aud", claimAzp: "azp", claimExp: "exp", claimIat: "iat",
+		claimNbf: "nbf", claimAuthTime: "auth_time", claimSub: "sub",
+		claimEmail: "email", claimEmailVerified: "email_verified",
+		claimPhoneNumber: "phone_number", claimPhoneNumberVerified: "phone_number_verified",
+		claimEvents: "events", claimScope: "scope", claimScp: "scp", claimClientID: "client_id",
+	}[c]
 }
 
 // claimOf tells which claim a member is, and whether it is in the camelCase
@@ -279,7 +282,7 @@ type claimReader struct {
 
 func (r *claimReader) refuse(code Code, c claim) {
 	if r.err == nil {
-		r.err = refuseClaim(code, wireNames[c])
+		r.err = refuseClaim(code, c.wireName())
 	}
 }
 

@@ -276,7 +276,7 @@ func wholeSeconds(text string, most time.Duration) time.Duration {
 	case err != nil: // too large for 31 bits
 		return most
 	}
-	return min(time.Duration(seconds)*time.Second, most) //nolint:gosec // 31 bits
+	return min(time.Duration(seconds)*time.Second, most)
 }
 
 // retryAfter reads Retry-After (RFC 9110 section 10.2.3), seconds or a date.

@@ -15,7 +15,7 @@ import (
 )
 
 func TestNewNamesTheOptionThatIsWrong(t *testing.T) {
-	const shortSecret = "thirty-one bytes are too few!!!" //nolint:gosec // of a test
+	const shortSecret = "thirty-one bytes are too few!!!"
 	option := func(opts ...reachfive.Option) []reachfive.Option { return opts }
 	for _, tt := range []struct {
 		name, domain, clientID string

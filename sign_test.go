@@ -19,16 +19,16 @@ import (
 const (
 	testDomain = "acme.reach5.net"
 	testClient = "AtnY5xDg4fbanentihip"
-	testSecret = "a secret of a test, and of nothing else" //nolint:gosec // as it says
+	testSecret = "a secret of a test, and of nothing else"
 )
 
-func hs256Verifier(t testing.TB, now time.Time, opts ...reachfive.Option) *reachfive.Verifier {
-	t.Helper()
+func hs256Verifier(tb testing.TB, now time.Time, opts ...reachfive.Option) *reachfive.Verifier {
+	tb.Helper()
 	v, err := reachfive.New(testDomain, testClient, append([]reachfive.Option{
 		reachfive.WithClientSecret(testSecret),
 		reachfive.WithClock(func() time.Time { return now }),
 	}, opts...)...)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return v
 }
 
@@ -47,18 +47,10 @@ func payload(now time.Time, further map[string]any) map[string]any {
 	return claims
 }
 
-func copied(claims map[string]any) map[string]any {
-	fresh := make(map[string]any, len(claims))
-	for name, value := range claims {
-		fresh[name] = value
-	}
-	return fresh
-}
-
-func hs256(t testing.TB, claims map[string]any) string {
-	t.Helper()
+func hs256(tb testing.TB, claims map[string]any) string {
+	tb.Helper()
 	text, err := json.Marshal(claims)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return hs256Raw(`{"alg":"HS256","typ":"JWT"}`, string(text))
 }
 

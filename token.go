@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,7 +75,7 @@ const (
 	endsTriple
 )
 
-var alphabet = func() (table [256]uint8) {
+var alphabet = func() (table [256]uint8) { //nolint:gochecknoglobals // a constant: Go has no constant arrays
 	const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for value, char := range []byte(base64url) {
 		table[char] = inAlphabet
@@ -207,9 +208,7 @@ func (m *headerMemo) put(segment string, h joseHeader) {
 	}
 	grown := make(map[string]joseHeader, size)
 	if old != nil {
-		for k, v := range *old {
-			grown[k] = v
-		}
+		maps.Copy(grown, *old)
 	}
 	// A copy, lest the memo keep whole tokens alive.
 	grown[strings.Clone(segment)] = joseHeader{kid: strings.Clone(h.kid)}

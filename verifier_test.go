@@ -16,7 +16,7 @@ import (
 const (
 	goldenDomain = "local-sandbox.og4.me"
 	goldenClient = "sg48CdAYohRPeRWZ9j1H"
-	goldenSecret = "KiHTYd2yCaoqRW2V8IxMP81XfyUbLadEZNO0IS02" //nolint:gosec // a published sample
+	goldenSecret = "KiHTYd2yCaoqRW2V8IxMP81XfyUbLadEZNO0IS02"
 	goldenToken  = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJBV19DTUZjaUYtQUMyeGlTdHUtNiIsImF1ZCI6WyJzZzQ4Q2RBWW9oUlBlUldaOWoxSCJdLCJhdXRoX3R5cGUiOiJwYXNzd29yZCIsIm5ld191c2VyIjp0cnVlLCJlbWFpbF92ZXJpZmllZCI6ZmFsc2UsInVwZGF0ZWRfYXQiOiIyMDIwLTAxLTIwVDA5OjAyOjI1Ljk1NVoiLCJjdXN0b21fZmllbGRzIjp7fSwiYXV0aF90aW1lIjoxNTc5NTEwOTQ1LCJpc3MiOiJodHRwczovL2xvY2FsLXNhbmRib3gub2c0Lm1lIiwiZXhwIjoxNTc5NTk3MzQ1LCJpYXQiOjE1Nzk1MTA5NDUsImVtYWlsIjoiZ2l2ZXJhbmRvbXRva2VuNEByZWFjaDUuY28ifQ.kR0RRpNi4gFPUEOwuR1Tilx4imYjM1Owrbrtw6liZv0"
 	goldenIssued = 1579510945
 	goldenExpiry = 1579597345

@@ -159,4 +159,3 @@ type down struct{}
 func (down) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("no route to host")
 }
-
