@@ -253,7 +253,12 @@ func TestNothingPrintsTheSecretOrAField(t *testing.T) {
 	logger.Info("signer", "pointer", s, "value", *s, "identity", id, "identity pointer", &id)
 	texts := []string{logged.String()}
 	for _, v := range []any{
-		s, *s, []any{s}, map[string]any{"k": s}, holder{s, id}, &holder{*s, id}, id, &id, []embedreach.Identity{id},
+		s, *s,
+		[]any{s},
+		map[string]any{"k": s},
+		holder{s, id},
+		&holder{*s, id}, id, &id,
+		[]embedreach.Identity{id},
 		embedreach.InsecureAllowShortSecret(),
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
