@@ -15,6 +15,9 @@ COVER_MIN ?= 95
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
+# npm writes this file last, so it dates the whole installation.
+NODE_MODULES = e2e/node_modules/.package-lock.json
+
 # each runs its command in every module of go.work and names the module first.
 define each
 	@for dir in $(MODULES); do \
@@ -28,7 +31,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 .PHONY: test
-test: cover ## test every module with the race detector, and the root on its own
+test: cover $(NODE_MODULES) ## test every module with the race detector, and the root on its own
 	$(call each,go test -race -timeout 15m ./...)
 
 # The root module is tested outside the workspace here: that is how a user
@@ -50,8 +53,8 @@ lint: bin/golangci-lint bin/gofumpt ## formatting, go vet and golangci-lint in e
 	$(call each,$(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...)
 
 .PHONY: fmt
-fmt: bin/gofumpt ## format every Go file
-	@git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0r bin/gofumpt -w
+fmt: bin/golangci-lint ## format every Go file and sort its imports
+	$(call each,$(CURDIR)/bin/golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...)
 
 # tools is no module of go.work: its hundreds of indirect requirements would
 # take part in the choice of every version there. It is tidied all the same.
@@ -60,6 +63,10 @@ tidy: ## go mod tidy in every module
 	$(call each,GOWORK=off go mod tidy)
 	@echo "== $@: tools"
 	@cd tools && GOWORK=off go mod tidy
+
+.PHONY: e2e
+e2e: $(NODE_MODULES) ## the end-to-end tests alone, with what they say
+	cd e2e && go test -count 1 -v -timeout 15m ./...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME
@@ -72,6 +79,10 @@ fuzz: ## run every fuzz target for FUZZTIME
 .PHONY: clean
 clean: ## remove what make built
 	rm -rf bin
+
+$(NODE_MODULES): e2e/package.json e2e/package-lock.json
+	cd e2e && npm ci --no-audit --no-fund
+	@touch $@
 
 # The tools are pinned by tools/go.mod and built again only when it changes.
 bin/golangci-lint: tools/go.mod tools/go.sum

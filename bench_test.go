@@ -25,7 +25,7 @@ func BenchmarkVerify(b *testing.B) {
 	n := base64.RawURLEncoding.EncodeToString(key.N.Bytes())
 	doc := fmt.Sprintf(`{"keys":[{"kty":"RSA","kid":"k1","n":%q,"e":"AQAB"}]}`, n)
 	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(doc)), Header: http.Header{}}, nil
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(doc)), Header: http.Header{}}, nil
 	})}
 	v, err := reachfive.New("acme.reach5.net", "client", reachfive.WithHTTPClient(client))
 	if err != nil {

@@ -262,12 +262,12 @@ func (c *keyCache) start(caller context.Context, cause FetchCause) *fetch {
 	}
 	c.running[f] = struct{}{}
 	c.latest = f
-	go c.run(ctx, f, context.WithoutCancel(caller))
+	go c.run(ctx, context.WithoutCancel(caller), f)
 	return f
 }
 
 // run is the goroutine of a fetch.
-func (c *keyCache) run(ctx context.Context, f *fetch, caller context.Context) {
+func (c *keyCache) run(ctx, caller context.Context, f *fetch) {
 	defer close(f.ended)
 	defer f.cancel()
 	began := time.Now()
@@ -276,7 +276,7 @@ func (c *keyCache) run(ctx context.Context, f *fetch, caller context.Context) {
 	result := c.source.fetch(ctx)
 	states, changes := c.take(f, startedAt, result)
 	close(f.done)
-	c.report(f, caller, time.Since(began), result, states, changes)
+	c.report(caller, f, time.Since(began), result, states, changes)
 	if result.failure == "" && c.records != nil {
 		c.records.save(ctx, record{JWKSURL: result.url, FetchedAt: startedAt, JWKS: string(result.document)})
 	}
@@ -400,7 +400,7 @@ func missing(set, other *keySet) []string {
 
 // report tells the log and the observer: one line for a change of state, an
 // event for each fetch.
-func (c *keyCache) report(f *fetch, caller context.Context, took time.Duration, result fetchResult, states []State, changes keyChanges) {
+func (c *keyCache) report(caller context.Context, f *fetch, took time.Duration, result fetchResult, states []State, changes keyChanges) {
 	for _, state := range states {
 		switch state {
 		case StateFailing:
@@ -433,8 +433,9 @@ func (c *keyCache) refresh(ctx context.Context) error {
 		f := c.latest
 		switch {
 		case c.closed:
-			defer c.mu.Unlock()
-			return c.unavailable(c.now())
+			err := c.unavailable(c.now())
+			c.mu.Unlock()
+			return err
 		case f == nil, f.cause != CauseAsked && f.seq <= arrival:
 			f = c.start(ctx, CauseAsked)
 		}
