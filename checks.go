@@ -158,8 +158,14 @@ func runChecks(ctx context.Context, u *User, checks []Check) error {
 	return nil
 }
 
+// checkRefusal makes a refusal of what a Check returned. What has no Code of
+// its own forbids: a refusal without one would be counted and answered as none.
 func checkRefusal(ctx context.Context, err error) error {
-	if e, ok := errors.AsType[*Error](err); ok {
+	e, isError := errors.AsType[*Error](err)
+	switch {
+	case isError && e == nil:
+		return &Error{Code: CodeForbidden, detail: "a Check returned a nil *Error"}
+	case isError && e.Code != "":
 		if err == error(e) { //nolint:errorlint // only the bare Error may pass as it is
 			return e
 		}
@@ -168,7 +174,7 @@ func checkRefusal(ctx context.Context, err error) error {
 		refusal.cause = err
 		return &refusal
 	}
-	if code, ok := errors.AsType[Code](err); ok {
+	if code, ok := errors.AsType[Code](err); ok && code != "" {
 		return &Error{Code: code, cause: err}
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {

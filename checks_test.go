@@ -3,6 +3,7 @@ package reachfive_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"testing"
 	"time"
@@ -119,6 +120,25 @@ func TestCheckErrorIsKeptForErrorsIs(t *testing.T) {
 	require.ErrorIs(t, err, banned)
 	require.ErrorIs(t, err, reachfive.CodeForbidden)
 	assert.NotContains(t, err.Error(), "banned")
+}
+
+func TestCheckThatReturnsAnErrorWithoutACodeForbids(t *testing.T) {
+	now := time.Unix(1512138917, 0)
+	for name, refusal := range map[string]error{
+		"an empty Error": &reachfive.Error{}, "a nil *Error": (*reachfive.Error)(nil), "an empty Code": reachfive.Code(""),
+		"an empty Error within another": fmt.Errorf("no: %w", &reachfive.Error{}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var seen reachfive.Code
+			v := hs256Verifier(t, now, reachfive.WithObserver(reachfive.Observer{
+				VerifyDone: func(_ context.Context, e reachfive.VerifyEvent) { seen = e.Code },
+			}))
+			_, err := v.Verify(t.Context(), hs256(t, payload(now, nil)), func(context.Context, *reachfive.User) error { return refusal })
+			assert.Equal(t, reachfive.CodeForbidden, reachfive.CodeOf(err))
+			assert.Equal(t, reachfive.CodeForbidden, seen)
+			assert.NotErrorIs(t, err, reachfive.CodeExpired)
+		})
+	}
 }
 
 func TestCheckThatGivesUpWithTheCallerIsNoRefusal(t *testing.T) {

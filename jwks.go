@@ -22,6 +22,7 @@ const (
 	minKeyBits    = 2048
 	maxKeyBits    = 8192
 	minExponent   = 65537
+	maxExponent   = 1<<31 - 1 // crypto/rsa takes no larger one
 )
 
 // publicKey is a key that has been admitted: an RSA key fit for RS256.
@@ -168,7 +169,11 @@ func admit(raw []byte) (*publicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Only what makes an RSA public key goes on to the parser.
+	// Only what makes an RSA public key goes on to the parser, and no exponent
+	// that the parser would cut to the size of an int, where another comes out.
+	if base64.RawURLEncoding.DecodedLen(len(jwkMembers.e)) > 4 {
+		return nil, errSkippable
+	}
 	parsed, err := jwk.ParseKey(fmt.Appendf(nil, `{"kty":"RSA","n":%q,"e":%q}`, jwkMembers.n, jwkMembers.e))
 	if err != nil {
 		return nil, errSkippable
@@ -178,7 +183,7 @@ func admit(raw []byte) (*publicKey, error) {
 		return nil, errSkippable
 	}
 	bits := key.rsa.N.BitLen()
-	if bits < minKeyBits || bits > maxKeyBits || key.rsa.N.Bit(0) == 0 || key.rsa.E < minExponent || key.rsa.E%2 == 0 {
+	if bits < minKeyBits || bits > maxKeyBits || key.rsa.N.Bit(0) == 0 || key.rsa.E < minExponent || key.rsa.E > maxExponent || key.rsa.E%2 == 0 {
 		return nil, errSkippable
 	}
 	thumbprint, err := parsed.Thumbprint(crypto.SHA256)
