@@ -16,6 +16,8 @@ import (
 )
 
 const (
+	fetchTimeout = 5 * time.Second // for all that one fetch does
+
 	// maxDocumentSize bounds an answer, in bytes after decompression: a JWK
 	// Set of 100 keys of 4096 bits has less than 100 KB.
 	maxDocumentSize = 512 << 10
@@ -67,27 +69,36 @@ func newKeySource(c *config) *keySource {
 	return s
 }
 
-// newTransport is for a fetch every few minutes: it keeps no connection.
+// newTransport is for a fetch every few minutes: it keeps no connection. It owes
+// nothing to http.DefaultTransport, which anybody in the process may change.
 func newTransport() *http.Transport {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
-	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
-		transport = standard.Clone()
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: fetchTimeout}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: 64 << 10,
 	}
-	transport.DisableKeepAlives = true
-	transport.MaxResponseHeaderBytes = 64 << 10
-	return transport
 }
 
-// fetch gets the key set within fetchTimeout. A panic of the caller's own
-// RoundTripper is a failure like any other.
-func (s *keySource) fetch(ctx context.Context) (result fetchResult) {
+// fetch gets the key set within fetchTimeout, whatever the caller's own
+// RoundTripper does.
+func (s *keySource) fetch(ctx context.Context) fetchResult {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	defer func() {
-		if recover() != nil {
-			result = fetchResult{failure: "panic in the HTTP client"}
-		}
-	}()
+	result, err := within(ctx, func(ctx context.Context) (fetchResult, error) { return s.fetchFrom(ctx), nil })
+	switch {
+	case errors.Is(err, errPanic):
+		return fetchResult{failure: "panic in the HTTP client"}
+	case err != nil:
+		return fetchResult{failure: classOf(ctx, err)}
+	}
+	return result
+}
+
+// fetchFrom gets the key set from where the keys are now.
+func (s *keySource) fetchFrom(ctx context.Context) fetchResult {
 	jwksURL, mayMove := s.location()
 	if jwksURL == "" {
 		var failed *fetchError
@@ -96,7 +107,7 @@ func (s *keySource) fetch(ctx context.Context) (result fetchResult) {
 		}
 		mayMove = false
 	}
-	result = s.fetchKeys(ctx, jwksURL, mayMove)
+	result := s.fetchKeys(ctx, jwksURL, mayMove)
 	if result.failure != "" && mayMove {
 		// The keys may have moved. What is read now serves the next fetch.
 		_, _ = s.discover(ctx)
@@ -172,7 +183,9 @@ func (s *keySource) discover(ctx context.Context) (string, *fetchError) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.jwksURL = jwksURI
+	if ctx.Err() == nil { // else another reading may be here by now
+		s.jwksURL = jwksURI
+	}
 	return jwksURI, nil
 }
 

@@ -50,6 +50,22 @@ type keySet struct {
 	lastWithoutKID atomic.Pointer[publicKey] // verified the last token without kid
 }
 
+// age is how old the set is. A set from the future, after a clock without
+// monotonic reading was set back, is one whose lifetime is over.
+func (s *keySet) age(now time.Time) time.Duration {
+	age := elapsed(s.fetchedAt, now)
+	if age < 0 {
+		return s.lifetime
+	}
+	return age
+}
+
+// isFresh reports whether the lifetime of the set lasts; nil is no set.
+func (s *keySet) isFresh(now time.Time) bool { return s != nil && s.age(now) < s.lifetime }
+
+// serves reports whether tokens may be verified with the set; nil is no set.
+func (s *keySet) serves(now time.Time) bool { return s != nil && s.age(now) < s.servesFor }
+
 // candidates are the keys that may have signed a token with this kid.
 func (s *keySet) candidates(kid string) []*publicKey {
 	switch bearing := s.byKID[kid]; {

@@ -5,15 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 )
 
+const storeTimeout = time.Second // for a call of the key store
+
 // KeyStore keeps the last good key set outside of the process. It is called
-// off the request path, except for the first load, and each call has a second.
-// Whoever can write to it can sign in as anyone.
+// off the request path, except for the first load, and each call has a second;
+// its context ends then. Calls to Save do not overlap, unless one outlasts its
+// second. Whoever can write to it can sign in as anyone.
 type KeyStore interface {
 	// Load returns what was saved last, and nil if nothing was.
 	Load(ctx context.Context) ([]byte, error)
@@ -26,7 +29,7 @@ type record struct {
 	Issuer    string    `json:"issuer"`
 	JWKSURL   string    `json:"jwks_url"` // that was fetched
 	FetchedAt time.Time `json:"fetched_at"`
-	JWKS      string    `json:"jwks"` // the document as it came
+	JWKS      []byte    `json:"jwks"` // the document, byte by byte as it came
 }
 
 // keyRecords keeps the records of one Verifier in a KeyStore, and trusts what
@@ -36,43 +39,43 @@ type keyRecords struct {
 	issuer  string
 	jwksURL string // "" with discovery: any will do
 	logger  *slog.Logger
-	loaded  atomic.Bool
+
+	load   sync.Once
+	saving sync.Mutex // held while a record is saved
 }
 
-func newKeyRecords(c *config) *keyRecords {
+func newKeyRecords(c *config, logger *slog.Logger) *keyRecords {
 	if c.store == nil {
 		return nil
 	}
-	return &keyRecords{store: c.store, issuer: c.issuer, jwksURL: c.jwksURL, logger: c.logger}
+	return &keyRecords{store: c.store, issuer: c.issuer, jwksURL: c.jwksURL, logger: logger}
 }
 
 // loadOnce returns the stored key set the first time that it is called. It
 // counts as past its lifetime, so that a fetch is tried before it serves. A
 // record that does not fit is no error, only no key set and a line in the log.
-func (k *keyRecords) loadOnce(ctx context.Context, now time.Time) *keySet {
-	if k.loaded.Swap(true) {
-		return nil
-	}
-	stored, err := bounded(ctx, k.store.Load)
-	if err != nil {
-		k.logger.Warn("reachfive: the stored keys cannot be read")
-		return nil
-	}
-	if stored == nil {
-		return nil
-	}
-	set, err := k.parse(stored, now)
-	if err != nil {
-		k.logger.Warn("reachfive: the stored keys are not used", slog.String("reason", err.Error()))
-		return nil
-	}
+func (k *keyRecords) loadOnce(ctx context.Context, now time.Time) (set *keySet) {
+	k.load.Do(func() {
+		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		stored, err := within(bounded, k.store.Load)
+		switch {
+		case ctx.Err() != nil: // closed
+		case err != nil:
+			k.logger.Warn("reachfive: the stored keys cannot be read", slog.String("reason", reasonOf(err)))
+		case stored != nil:
+			if set, err = k.parse(stored, now); err != nil {
+				k.logger.Warn("reachfive: the stored keys are not used", slog.String("reason", err.Error()))
+			}
+		}
+	})
 	return set
 }
 
 func (k *keyRecords) parse(stored []byte, now time.Time) (*keySet, error) {
 	var r record
 	switch {
-	case jsonv2.Unmarshal(stored, &r) != nil:
+	case jsonv2.Unmarshal(stored, &r) != nil, len(r.JWKS) > maxDocumentSize:
 		return nil, errors.New("the record is broken")
 	case r.Issuer != k.issuer:
 		return nil, errors.New("the record is of another issuer")
@@ -81,48 +84,50 @@ func (k *keyRecords) parse(stored []byte, now time.Time) (*keySet, error) {
 	case r.FetchedAt.After(now):
 		return nil, errors.New("the record is dated ahead of now")
 	}
-	set, err := parseKeySet([]byte(r.JWKS))
+	set, err := parseKeySet(r.JWKS)
 	if err != nil {
 		return nil, err
 	}
-	set.fetchedAt = r.FetchedAt
+	// The same moment, but counted back from now: from here on it ages by the
+	// monotonic clock as well.
+	set.fetchedAt = now.Add(-now.Sub(r.FetchedAt))
 	return set, nil
 }
 
-// save keeps a good key set. A failure is a line in the log.
+// save keeps a good key set. A failure is a line in the log. A record whose
+// fetch has been overtaken is not written any more: ctx has ended then.
 func (k *keyRecords) save(ctx context.Context, r record) {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	r.Issuer = k.issuer
 	text, err := json.Marshal(r)
 	if err == nil {
-		_, err = bounded(ctx, func(ctx context.Context) ([]byte, error) { return nil, k.store.Save(ctx, text) })
+		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		_, err = within(bounded, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, k.store.Save(ctx, text)
+		})
 	}
-	if err != nil {
-		k.logger.Warn("reachfive: the keys cannot be stored")
+	if err != nil && ctx.Err() == nil {
+		k.logger.Warn("reachfive: the keys cannot be stored", slog.String("reason", reasonOf(err)))
 	}
 }
 
-// bounded calls a caller's key store, which may hang or panic.
-func bounded(ctx context.Context, call func(context.Context) ([]byte, error)) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	type outcome struct {
-		stored []byte
-		err    error
+// reasonOf says why a key store failed. The text of an error that is not of
+// this package may carry what a log must not: the URL of a database, with its
+// password.
+func reasonOf(err error) string {
+	if ours, ok := errors.AsType[*fileError](err); ok {
+		return ours.Error()
 	}
-	done := make(chan outcome, 1)
-	go func() {
-		defer func() {
-			if recover() != nil {
-				done <- outcome{err: errors.New("the key store panicked")}
-			}
-		}()
-		stored, err := call(ctx)
-		done <- outcome{stored, err}
-	}()
-	select {
-	case o := <-done:
-		return o.stored, o.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	switch {
+	case errors.Is(err, errPanic):
+		return "panic in the key store"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
 	}
+	return "error of the key store"
 }
