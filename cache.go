@@ -22,8 +22,10 @@ const (
 // successes get in, so that nobody without a good token can fill it.
 //
 // Each shard is a segmented LRU: an entry is on probation until it is used
-// again, and entries on probation go first. A flood of tokens that come once
-// pushes out others that came once, and never one that came twice.
+// again, and of those on probation the one unused for longest goes first. A
+// flood of tokens that come once pushes out others that came once. One that
+// was used again goes only when all others in its shard have been used since,
+// which is when an LRU would drop it at the latest.
 type tokenCache struct {
 	shards []tokenShard // their number is a power of two
 
@@ -114,18 +116,22 @@ func (c *tokenCache) remove(digest *tokenDigest) {
 // every tokenSweep, and nobody waits for all of them.
 func (c *tokenCache) sweep(now time.Time, leeway time.Duration) {
 	every := int64(tokenSweep) / int64(len(c.shards))
-	due := c.sweepAt.Load()
-	if now.UnixNano() < due && due-now.UnixNano() <= every {
+	at, due := now.UnixNano(), c.sweepAt.Load()
+	if at < due && due-at <= every {
 		return
 	}
-	if !c.sweepAt.CompareAndSwap(due, now.UnixNano()+every) {
+	// The first sweep, or one after the clock was set back, begins the rhythm.
+	// A late one catches up and keeps it: turns that each began a while after
+	// they were due would add up to more than tokenSweep.
+	turns, next := int64(1), at+every
+	if due > 0 && at >= due {
+		turns = 1 + (at-due)/every
+		next = due + turns*every
+	}
+	if !c.sweepAt.CompareAndSwap(due, next) {
 		return
 	}
-	turns := int64(1) // after a pause there is more to do
-	if due > 0 {
-		turns = max(1, min(1+(now.UnixNano()-due)/every, int64(len(c.shards))))
-	}
-	for range turns {
+	for range min(turns, int64(len(c.shards))) {
 		s := &c.shards[c.sweepOf.Add(1)%uint64(len(c.shards))]
 		s.mu.Lock()
 		for _, e := range s.entries {

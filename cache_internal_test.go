@@ -1,0 +1,210 @@
+package reachfive
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What a caller cannot see of the verified-token cache: which entry goes when.
+
+// digestOf makes digests that spread over the shards as SHA-256 does.
+func digestOf(n int) *tokenDigest {
+	var d tokenDigest
+	binary.BigEndian.PutUint64(d[24:], uint64(n)) //nolint:gosec // a test's own number
+	d[0] = byte(n)
+	return &d
+}
+
+func (c *tokenCache) len() (n int) {
+	for i := range c.shards {
+		n += len(c.shards[i].entries)
+	}
+	return n
+}
+
+func TestTokenCacheHoldsAsManyEntriesAsItWasGivenAndNoMore(t *testing.T) {
+	for _, size := range []int{1, 2, 3, 63, 127, 128, 1000, 1023, 5000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			c := newTokenCache(size)
+			room := 0
+			for i := range c.shards {
+				room += c.shards[i].capacity
+			}
+			assert.Equal(t, size, room)
+			for n := range 20 * size {
+				c.put(digestOf(n), &User{}, nil)
+				if n%3 == 0 { // some of them become protected
+					c.get(digestOf(n - n%7))
+				}
+				if n%1000 == 0 {
+					require.LessOrEqual(t, c.len(), size)
+				}
+			}
+			assert.Equal(t, size, c.len())
+		})
+	}
+}
+
+// An LRU of the same size drops an entry as soon as all others in it have been
+// used since. This one may drop earlier what came once, and nothing else.
+func TestTokenCacheKeepsWhatWasUsedAgainAsLongAsAnLRUWould(t *testing.T) {
+	const size = 100
+	for _, flood := range []float64{0, 0.1, 0.5, 0.9, 0.99} {
+		t.Run(fmt.Sprintf("%v of the tokens come once", flood), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(1, 2))
+			c := newTokenCache(size)
+			shard := &c.shards[0]
+			require.Len(t, c.shards, 1)
+			lastUse, again := map[tokenDigest]int{}, map[tokenDigest]bool{}
+			evicted := 0
+			for now := range 20_000 {
+				digest := digestOf(random.IntN(150)) // more hot ones than there is room
+				if random.Float64() < flood {
+					digest = digestOf(1000 + now)
+				}
+				if _, _, ok := c.get(digest); ok {
+					lastUse[*digest], again[*digest] = now, true
+					continue
+				}
+				c.put(digest, &User{}, nil)
+				for known, used := range lastUse {
+					if _, ok := shard.entries[known]; ok {
+						continue
+					}
+					evicted++
+					for other := range shard.entries {
+						if again[known] && other != *digest && lastUse[other] < used {
+							t.Fatal("an entry was dropped before one that had been unused for longer")
+						}
+					}
+					delete(lastUse, known)
+					delete(again, known)
+				}
+				lastUse[*digest] = now
+			}
+			assert.Positive(t, evicted)
+			assert.Len(t, shard.entries, size)
+			assert.Equal(t, size, shard.probation.len+shard.protected.len)
+		})
+	}
+}
+
+func TestTokenCacheKeepsItsHotTokensThroughAFloodOfOneTimeTokens(t *testing.T) {
+	c := newTokenCache(1000)
+	hot := func(n int) *tokenDigest { return digestOf(n) }
+	for n := range 500 {
+		c.put(hot(n), &User{}, nil)
+		c.get(hot(n))
+	}
+	for n := range 100_000 { // a hundred times the room, and no hot one is used
+		c.put(digestOf(1_000_000+n), &User{}, nil)
+	}
+	for n := range 500 {
+		_, _, ok := c.get(hot(n))
+		require.True(t, ok, n)
+	}
+}
+
+func TestTokenCacheLeavesNewcomersRoomToComeAgain(t *testing.T) {
+	c := newTokenCache(100)
+	for n := range 100 { // as many hot ones as there is room
+		c.put(digestOf(n), &User{}, nil)
+		c.get(digestOf(n))
+	}
+	for n := range 25 {
+		c.put(digestOf(1000+n), &User{}, nil)
+	}
+	for n := range 25 {
+		_, _, ok := c.get(digestOf(1000 + n))
+		require.True(t, ok, n)
+	}
+}
+
+func TestTokenCacheDropsWhatHasExpiredWithinAMinuteOfUse(t *testing.T) {
+	const leeway = 30 * time.Second
+	for _, every := range []time.Duration{
+		time.Second, 3 * time.Second, 4 * time.Second, 7 * time.Second, 31 * time.Second, time.Minute, time.Hour,
+	} {
+		t.Run(fmt.Sprintf("used every %v", every), func(t *testing.T) {
+			c := newTokenCache(5000)
+			require.Len(t, c.shards, maxTokenShards)
+			start := time.Unix(1_700_000_000, 0)
+			now := start
+			c.sweep(now, leeway)
+			for n := range 1000 {
+				c.put(digestOf(n), &User{ExpiresAt: start.Add(time.Duration(n) * time.Second)}, nil)
+			}
+			for now.Before(start.Add(2 * time.Hour)) {
+				now = now.Add(every)
+				c.sweep(now, leeway)
+				for i := range c.shards {
+					for _, e := range c.shards[i].entries {
+						overdue := now.Sub(e.user.ExpiresAt.Add(leeway))
+						require.Less(t, overdue, tokenSweep)
+					}
+				}
+				if c.len() > 0 { // and drops nothing early
+					require.GreaterOrEqual(t, c.len(), min(1000, 999-int(now.Sub(start.Add(leeway)).Seconds())))
+				}
+			}
+			assert.Zero(t, c.len())
+		})
+	}
+}
+
+func TestTokenCacheGoesOnSweepingAfterTheClockWasSetBack(t *testing.T) {
+	c := newTokenCache(1000)
+	now := time.Unix(1_700_000_000, 0)
+	c.sweep(now, 0)
+	now = now.Add(-time.Hour)
+	c.put(digestOf(1), &User{ExpiresAt: now.Add(time.Second)}, nil)
+	for range 13 {
+		c.sweep(now, 0)
+		now = now.Add(5 * time.Second)
+	}
+	assert.Zero(t, c.len())
+}
+
+func TestTokenCacheForgetsWhatIsRemoved(t *testing.T) {
+	c := newTokenCache(10)
+	first, second := &User{Subject: "1"}, &User{Subject: "2"}
+	c.put(digestOf(1), first, nil)
+	c.put(digestOf(1), second, nil) // the later verdict counts
+	user, _, ok := c.get(digestOf(1))
+	assert.True(t, ok)
+	assert.Same(t, second, user)
+	c.remove(digestOf(1))
+	c.remove(digestOf(1))
+	_, _, ok = c.get(digestOf(1))
+	assert.False(t, ok)
+	assert.Zero(t, c.len())
+}
+
+func TestTokenCacheTakesNoMoreMemoryThanItsUsers(t *testing.T) {
+	const entries = 20_000
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	c := newTokenCache(entries)
+	for n := range 2 * entries {
+		c.put(digestOf(n), &User{payload: string(make([]byte, 500))}, nil)
+	}
+	perEntry := int64(heap()-before) / entries //nolint:gosec // far below
+	runtime.KeepAlive(c)
+	// A User has 840 bytes and this one 500 of payload. What the cache adds is
+	// an entry of 80 bytes and its place in a map.
+	assert.Less(t, perEntry, int64(1800))
+	t.Logf("%d bytes an entry", perEntry)
+}
