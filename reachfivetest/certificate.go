@@ -15,7 +15,7 @@ import (
 // newCertificate makes a certificate for name, localhost and 127.0.0.1, and
 // the pool that trusts it alone. Its private key never leaves the process. It
 // is dated by the real clock, because crypto/tls goes by it.
-func newCertificate(name string) (tls.Certificate, *x509.CertPool, error) {
+func newCertificate(name string, notAfter time.Time) (tls.Certificate, *x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, err
@@ -27,8 +27,8 @@ func newCertificate(name string) (tls.Certificate, *x509.CertPool, error) {
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{CommonName: name, Organization: []string{"reachfivetest"}},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(7 * 24 * time.Hour),
+		NotBefore:             notAfter.AddDate(-1, 0, 0),
+		NotAfter:              notAfter,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,

@@ -39,6 +39,7 @@ func (t *Tenant) counted(next http.Handler) http.Handler {
 			panic(http.ErrAbortHandler) // net/http cuts the connection
 		}
 		defer t.running.Done()
+		w.Header().Set("Date", t.settings.now().UTC().Format(http.TimeFormat))
 		next.ServeHTTP(w, r)
 	})
 }

@@ -28,6 +28,7 @@ type settings struct {
 	cacheControl string
 	redirectURIs []string
 	inMemory     bool
+	notAfter     time.Time
 }
 
 // WithName sets the tenant's host name; "tenant.localhost" without it. Its
@@ -47,8 +48,8 @@ func WithClientSecret(secret string) Option { return func(s *settings) { s.clien
 // they are signed with RS256.
 func WithHS256() Option { return func(s *settings) { s.algorithm = hs256 } }
 
-// WithClock sets the clock that dates the tokens and ends codes and sign-ins,
-// and that Verifier passes on; time.Now without it, which inside a
+// WithClock sets the clock that dates the tokens and the answers, ends codes
+// and sign-ins, and that Verifier passes on; time.Now without it, which inside a
 // testing/synctest bubble is the bubble's clock. SetDelay waits on real, or
 // the bubble's, time. now must be safe for concurrent use.
 func WithClock(now func() time.Time) Option {
@@ -80,6 +81,13 @@ func WithRedirectURIs(uris ...string) Option {
 	return func(s *settings) { s.redirectURIs = append(s.redirectURIs, uris...) }
 }
 
+// WithCertificateUntil sets the time after which the tenant's certificate is no
+// longer good; 90 days from now without it. A time that has passed makes a
+// tenant whom nobody can reach, because no client trusts it.
+func WithCertificateUntil(notAfter time.Time) Option {
+	return func(s *settings) { s.notAfter = notAfter }
+}
+
 // InMemory starts no listener: Domain has no port, and Client goes through
 // Transport. Such a tenant can be made inside a testing/synctest bubble, and
 // uses that bubble's clock.
@@ -94,6 +102,7 @@ func newSettings(opts []Option) (*settings, error) {
 		algorithm:    rs256,
 		now:          time.Now,
 		keyBits:      2048,
+		notAfter:     time.Now().AddDate(0, 0, 90),
 	}
 	for _, opt := range opts {
 		if opt != nil {

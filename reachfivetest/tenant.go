@@ -102,7 +102,7 @@ func Start(opts ...Option) (*Tenant, error) {
 
 // listen serves the tenant over TLS on a free port of 127.0.0.1.
 func (t *Tenant) listen() error {
-	certificate, roots, err := newCertificate(t.settings.name)
+	certificate, roots, err := newCertificate(t.settings.name, t.settings.notAfter)
 	if err != nil {
 		return err
 	}
