@@ -57,7 +57,11 @@ func hs256(tb testing.TB, claims map[string]any) string {
 // hs256Raw signs a header and a payload as they are.
 func hs256Raw(header, payload string) string {
 	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	return signed + "." + base64.RawURLEncoding.EncodeToString(hs256Signature(signed))
+}
+
+func hs256Signature(signed string) []byte {
 	mac := hmac.New(sha256.New, []byte(testSecret))
 	mac.Write([]byte(signed))
-	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	return mac.Sum(nil)
 }
