@@ -89,7 +89,7 @@ func checkSources(sources []TokenSource) {
 			panic("reachfive: TokenFrom: zero TokenSource")
 		case s.kind == formSource && s.name == "":
 			panic("reachfive: FromForm: empty field name")
-		case s.kind == cookieSource && (&http.Cookie{Name: s.name}).Valid() != nil:
+		case s.kind == cookieSource && (&http.Cookie{Name: s.name}).Valid() != nil: //nolint:gosec // no cookie is set, its name is tried
 			panic("reachfive: FromCookie: empty or impossible cookie name")
 		case s.kind == funcSource && s.find == nil:
 			panic("reachfive: FromFunc: nil function")
@@ -255,7 +255,7 @@ func normalizeOrigin(origin string) (string, bool) {
 		return "", false
 	}
 	scheme, rest, _ := strings.Cut(strings.ToLower(origin), "://")
-	if rest != strings.ToLower(u.Host) { // user info, a path, "?" or "#"
+	if rest != strings.ToLower(u.Host) { //nolint:gocritic // not EqualFold: user info, a path, "?" or "#"
 		return "", false
 	}
 	host := strings.ToLower(u.Hostname())

@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // keyring holds the tenant's RSA keys. Keys are made when they are first
@@ -190,17 +191,12 @@ func (t *Tenant) keySet() (string, error) {
 	if _, err := t.keys.current(); err != nil {
 		return "", err
 	}
-	set := `{"keys":[`
-	comma := ""
+	var published []string
 	for _, key := range t.keys.signing {
 		if key.published {
-			set += comma + t.publicJWK(key)
-			comma = ","
+			published = append(published, t.publicJWK(key))
 		}
 	}
-	for _, jwk := range t.keys.raw {
-		set += comma + jwk
-		comma = ","
-	}
-	return set + `]}`, nil
+	published = append(published, t.keys.raw...)
+	return `{"keys":[` + strings.Join(published, ",") + `]}`, nil
 }

@@ -128,7 +128,7 @@ func TestCloseReturnsTheMistakesOfATenantWithoutTest(t *testing.T) {
 }
 
 func TestNothingPrintsTheTenantsSecret(t *testing.T) {
-	const secret = "a secret that nothing should print" //nolint:gosec // of this test only
+	const secret = "a secret that nothing should print"
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithClientSecret(secret))
 	tenant.AddUser(secret, map[string]any{"email": "jane@example.com"})
 	var logged bytes.Buffer

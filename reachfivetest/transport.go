@@ -127,8 +127,8 @@ type exchange struct {
 
 	served  *http.Request // the request as the handler has it
 	header  http.Header   // the handler's
-	status  int         // 0 until WriteHeader
-	sent    http.Header // as it was at WriteHeader
+	status  int           // 0 until WriteHeader
+	sent    http.Header   // as it was at WriteHeader
 	written int64
 	body    bytes.Buffer   // until it is streamed
 	stream  *io.PipeWriter // from then on

@@ -181,8 +181,10 @@ func (g *generator) kinds() {
 func (g *generator) identity() {
 	g.in("identity", "Claims that tell who the user is have exactly their type; claims that describe may be odd, and are left empty then.")
 	for _, c := range []struct{ name, camel, good, other string }{
-		{"email", "", `"jane@example.com"`, `""`}, {"email_verified", "emailVerified", `true`, `false`},
-		{"phone_number", "phoneNumber", `"+33612345678"`, `""`}, {"phone_number_verified", "phoneNumberVerified", `true`, `false`},
+		{"email", "", `"jane@example.com"`, `""`},
+		{"email_verified", "emailVerified", `true`, `false`},
+		{"phone_number", "phoneNumber", `"+33612345678"`, `""`},
+		{"phone_number_verified", "phoneNumberVerified", `true`, `false`},
 	} {
 		set := func(mutation, want, name, value string) {
 			g.payloadOf("3.7 identity claims", mutation, want, claims().without(c.name).with(name, value).String())

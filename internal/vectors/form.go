@@ -70,9 +70,22 @@ func (g *generator) alphabet() {
 		return s.segments(b64([]byte(s.header().String())), strings.NewReplacer("-", "+", "_", "/").Replace(b64([]byte(text))))
 	})
 	for _, c := range []struct{ name, text string }{
-		{"a line feed", "\n"}, {"a carriage return", "\r"}, {"CR LF", "\r\n"}, {"a space", " "}, {"a tab", "\t"},
-		{"NUL", "\x00"}, {"a plus", "+"}, {"a slash", "/"}, {"an equals sign", "="}, {"a per cent", "%"}, {"%0A", "%0A"},
-		{"a question mark", "?"}, {"a tilde", "~"}, {"an e with an accent", "é"}, {"DEL", "\x7f"}, {"four spaces", "    "},
+		{"a line feed", "\n"},
+		{"a carriage return", "\r"},
+		{"CR LF", "\r\n"},
+		{"a space", " "},
+		{"a tab", "\t"},
+		{"NUL", "\x00"},
+		{"a plus", "+"},
+		{"a slash", "/"},
+		{"an equals sign", "="},
+		{"a per cent", "%"},
+		{"%0A", "%0A"},
+		{"a question mark", "?"},
+		{"a tilde", "~"},
+		{"an e with an accent", "é"},
+		{"DEL", "\x7f"},
+		{"four spaces", "    "},
 	} {
 		g.both(rule, c.name+" within the header", malformed, func(s signer) string {
 			h := b64([]byte(s.header().String()))

@@ -94,8 +94,12 @@ func (g *generator) embeddedKeys() {
 	const rule = "3.2 the token's own key"
 	jwk := g.jwk("attacker").with("kid", `"`+defaultKID+`"`).String()
 	for _, m := range []member{
-		{"jwk", jwk}, {"jku", `"https://attacker.example/jwks.json"`}, {"x5u", `"https://attacker.example/cert.pem"`},
-		{"x5c", `["MIIB"]`}, {"x5t", `"AAAA"`}, {"jwk", `null`},
+		{"jwk", jwk},
+		{"jku", `"https://attacker.example/jwks.json"`},
+		{"x5u", `"https://attacker.example/cert.pem"`},
+		{"x5c", `["MIIB"]`},
+		{"x5t", `"AAAA"`},
+		{"jwk", `null`},
 	} {
 		mutation := m.name
 		if m.value == "null" {

@@ -1,0 +1,123 @@
+package reachfive_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/reachfivetest"
+)
+
+func newAPI(domain, clientID string, opts ...reachfive.Option) (http.Handler, error) {
+	v, err := reachfive.New(domain, clientID, opts...)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /profile", func(w http.ResponseWriter, r *http.Request) {
+		user, _ := reachfive.UserFromContext(r.Context())
+		fmt.Fprintln(w, "Signed in as:", user.Subject)
+	})
+	payout := reachfive.Require(reachfive.MaxAge(5 * time.Minute)) // signed in just now
+	mux.Handle("POST /payout", payout(http.HandlerFunc(payOut)))
+	return reachfive.Middleware(v)(mux), nil
+}
+
+func payOut(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+
+func TestREADMEShowsTheTestedHandler(t *testing.T) {
+	source := read(t, "readme_test.go")
+	_, code, _ := strings.Cut(source, "\nfunc newAPI(")
+	code, _, _ = strings.Cut(code, "\n}\n")
+	assert.Contains(t, read(t, "README.md"), "```go\nfunc newAPI("+code+"\n}\n```")
+}
+
+func TestREADMEHandlerTellsWhoIsSignedIn(t *testing.T) {
+	tenant := reachfivetest.NewTenant(t)
+	api, err := newAPI(tenant.Domain, tenant.ClientID, reachfive.WithHTTPClient(tenant.Client()))
+	require.NoError(t, err)
+	before := time.Now().Add(-time.Hour).Unix()
+	for _, tt := range []struct {
+		name, method, path, token string
+		status                    int
+		body                      string
+	}{
+		{"a good token", "GET", "/profile", tenant.Token(reachfivetest.Claim("sub", "AVqvOB58Fg6nZfQ0ZqXt")), 200, "Signed in as: AVqvOB58Fg6nZfQ0ZqXt\n"},
+		{"no token", "GET", "/profile", "", 401, "missing_token"},
+		{"an expired token", "GET", "/profile", tenant.Token(reachfivetest.Expired()), 401, "expired"},
+		{"a fresh sign-in", "POST", "/payout", tenant.Token(), 204, ""},
+		{"an old sign-in", "POST", "/payout", tenant.Token(reachfivetest.Claim("auth_time", before)), 401, "reauthentication_required"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(tt.method, tt.path, nil)
+			if tt.token != "" {
+				r.Header.Set("Authorization", "Bearer "+tt.token)
+			}
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, r)
+			assert.Equal(t, tt.status, w.Code)
+			assert.Contains(t, w.Body.String(), tt.body)
+		})
+	}
+}
+
+// The README's table of errors, held against the codes of errors.go.
+func TestREADMEListsEveryCodeWithItsStatus(t *testing.T) {
+	listed := map[reachfive.Code]int{}
+	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]{3}) \\|")
+	for _, match := range row.FindAllStringSubmatch(read(t, "README.md"), -1) {
+		status, err := strconv.Atoi(match[2])
+		require.NoError(t, err)
+		listed[reachfive.Code(match[1])] = status
+	}
+	declared := map[reachfive.Code]int{}
+	file, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, 0)
+	require.NoError(t, err)
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Code" {
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			require.NoError(t, err)
+			declared[reachfive.Code(value)] = reachfive.Code(value).HTTPStatus()
+		}
+		return true
+	})
+	require.NotEmpty(t, declared)
+	assert.Equal(t, declared, listed)
+}
+
+func TestDocumentsLinkToFilesThatExist(t *testing.T) {
+	pages, err := filepath.Glob("*.md")
+	require.NoError(t, err)
+	pages = append(pages, filepath.Join("docs", "architecture.md"))
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	for _, page := range pages {
+		for _, match := range link.FindAllStringSubmatch(read(t, page), -1) {
+			assert.FileExists(t, filepath.Join(filepath.Dir(page), match[1]), "linked from %s", page)
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
