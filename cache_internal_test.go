@@ -17,7 +17,7 @@ import (
 // digestOf makes digests that spread over the shards as SHA-256 does.
 func digestOf(n int) *tokenDigest {
 	var d tokenDigest
-	binary.BigEndian.PutUint64(d[24:], uint64(n)) //nolint:gosec // a test's own number
+	binary.BigEndian.PutUint64(d[24:], uint64(n))
 	d[0] = byte(n)
 	return &d
 }
@@ -98,7 +98,7 @@ func TestTokenCacheKeepsWhatWasUsedAgainAsLongAsAnLRUWould(t *testing.T) {
 
 func TestTokenCacheKeepsItsHotTokensThroughAFloodOfOneTimeTokens(t *testing.T) {
 	c := newTokenCache(1000)
-	hot := func(n int) *tokenDigest { return digestOf(n) }
+	hot := digestOf
 	for n := range 500 {
 		c.put(hot(n), &User{}, nil)
 		c.get(hot(n))
@@ -201,7 +201,7 @@ func TestTokenCacheTakesNoMoreMemoryThanItsUsers(t *testing.T) {
 	for n := range 2 * entries {
 		c.put(digestOf(n), &User{payload: string(make([]byte, 500))}, nil)
 	}
-	perEntry := int64(heap()-before) / entries //nolint:gosec // far below
+	perEntry := int64(heap()-before) / entries
 	runtime.KeepAlive(c)
 	// A User has 840 bytes and this one 500 of payload. What the cache adds is
 	// an entry of 80 bytes and its place in a map.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -153,9 +154,7 @@ func send(ctx context.Context, client *http.Client, method, target string, heade
 	if err != nil {
 		return reply{}, err
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	res, err := client.Do(req)
 	if err != nil {
 		return reply{}, err
