@@ -1,0 +1,81 @@
+package reachfivegrpc
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+)
+
+// PerRPCCredentials returns credentials that send an ID token with every call
+// of a client, as "authorization: Bearer". They go into
+// grpc.WithPerRPCCredentials for a connection or grpc.PerRPCCredentials for one
+// call. The source is asked on every call and must be safe for concurrent use;
+// it keeps and renews the token. If it returns a status error the call ends
+// with it, if it returns its context's error with DeadlineExceeded or Canceled.
+// For any other error, whose text may carry anything and is not passed on, for
+// an empty token and for one that no header can carry it is Unauthenticated.
+//
+// The token is never sent over a connection without encryption: grpc.NewClient
+// or the call fails. InsecureAllowPlaintext lifts that. PerRPCCredentials
+// panics on a nil source.
+func PerRPCCredentials(source func(ctx context.Context) (idToken string, err error), opts ...CredentialsOption) credentials.PerRPCCredentials {
+	if source == nil {
+		panic("reachfivegrpc: nil token source")
+	}
+	c := &bearerCredentials{source: source}
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c
+}
+
+// CredentialsOption sets up PerRPCCredentials.
+type CredentialsOption func(*bearerCredentials)
+
+// InsecureAllowPlaintext lets the token be sent over a connection without
+// encryption, where everybody on the way can read it and sign in with it: for
+// tests on one machine, and for a sidecar that encrypts what leaves it.
+func InsecureAllowPlaintext() CredentialsOption {
+	return func(c *bearerCredentials) { c.plaintext = true }
+}
+
+type bearerCredentials struct {
+	source    func(context.Context) (string, error)
+	plaintext bool
+}
+
+// RequireTransportSecurity tells grpc-go to refuse connections without any.
+func (c *bearerCredentials) RequireTransportSecurity() bool { return !c.plaintext }
+
+// GetRequestMetadata returns the authorization metadata of one call.
+func (c *bearerCredentials) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	if !c.plaintext {
+		// RequireTransportSecurity is content with credentials that name a
+		// protocol; whether it encrypts is known only here.
+		info, _ := credentials.RequestInfoFromContext(ctx)
+		if err := credentials.CheckSecurityLevel(info.AuthInfo, credentials.PrivacyAndIntegrity); err != nil {
+			return nil, status.Error(codes.Unauthenticated, "reachfivegrpc: an ID token is not sent over a connection without encryption")
+		}
+	}
+	token, err := c.source(ctx)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return nil, status.FromContextError(err).Err()
+	case err != nil:
+		if _, ok := status.FromError(err); ok {
+			return nil, err
+		}
+		return nil, status.Error(codes.Unauthenticated, "reachfivegrpc: the source of the token failed")
+	case token == "" || strings.ContainsFunc(token, notInToken):
+		return nil, status.Error(codes.Unauthenticated, "reachfivegrpc: the source gave no token that can be sent")
+	}
+	return map[string]string{"authorization": "Bearer " + token}, nil
+}
+
+// notInToken reports what no compact JWS has and no Bearer token may have: a
+// comma, white space, a control character, anything beyond ASCII.
+func notInToken(r rune) bool { return r <= ' ' || r == ',' || r >= 0x7f }

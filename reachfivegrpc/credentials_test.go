@@ -1,0 +1,81 @@
+package reachfivegrpc_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials/local"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+
+	"github.com/reachfive-community/reachfive/reachfivegrpc"
+)
+
+func source(token string, err error) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return token, err }
+}
+
+func TestPerRPCCredentialsSendTheTokenWithEveryCall(t *testing.T) {
+	client := serve(t, accepts(alice()), &service{})
+	creds := reachfivegrpc.PerRPCCredentials(source("good", nil), reachfivegrpc.InsecureAllowPlaintext())
+	reply, err := client.UnaryCall(t.Context(), &testgrpc.SimpleRequest{}, grpc.PerRPCCredentials(creds))
+	require.NoError(t, err)
+	assert.Equal(t, "alice", reply.GetUsername())
+}
+
+func TestPerRPCCredentialsKeepTheTokenOffPlaintext(t *testing.T) {
+	asked := func(context.Context) (string, error) { t.Error("the source was asked"); return "good", nil }
+	creds := reachfivegrpc.PerRPCCredentials(asked)
+
+	_, err := grpc.NewClient("passthrough:///plaintext", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(creds))
+	require.Error(t, err, "for a connection")
+
+	_, err = serve(t, accepts(alice()), &service{}).UnaryCall(t.Context(), &testgrpc.SimpleRequest{}, grpc.PerRPCCredentials(creds))
+	assert.Equal(t, codes.Unauthenticated, status.Code(err), "for one call")
+
+	// Local credentials are transport credentials, and encrypt nothing over TCP.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := grpc.NewServer(grpc.Creds(local.NewCredentials()))
+	testgrpc.RegisterTestServiceServer(server, &service{})
+	served := make(chan struct{})
+	go func() { defer close(served); _ = server.Serve(listener) }()
+	defer func() { server.Stop(); <-served }()
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(local.NewCredentials()))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	_, err = testgrpc.NewTestServiceClient(conn).UnaryCall(t.Context(), &testgrpc.SimpleRequest{}, grpc.PerRPCCredentials(creds))
+	assert.Equal(t, codes.Unauthenticated, status.Code(err), "for local credentials")
+}
+
+func TestPerRPCCredentialsSendNothingThatIsNoToken(t *testing.T) {
+	client := serve(t, accepts(alice()), &service{})
+	for name, tt := range map[string]struct {
+		token string
+		err   error
+		want  codes.Code
+	}{
+		"empty":             {"", nil, codes.Unauthenticated},
+		"two words":         {"a b", nil, codes.Unauthenticated},
+		"line feed":         {"a\nb", nil, codes.Unauthenticated},
+		"comma":             {"a,b", nil, codes.Unauthenticated},
+		"not ASCII":         {"\u00e9", nil, codes.Unauthenticated},
+		"source fails":      {"good", errors.New("refresh failed"), codes.Unauthenticated},
+		"source's status":   {"good", status.Error(codes.Unavailable, "refresh failed"), codes.Unavailable},
+		"source's deadline": {"good", context.DeadlineExceeded, codes.DeadlineExceeded},
+		"source cancelled":  {"good", context.Canceled, codes.Canceled},
+	} {
+		creds := reachfivegrpc.PerRPCCredentials(source(tt.token, tt.err), reachfivegrpc.InsecureAllowPlaintext())
+		_, err := client.UnaryCall(t.Context(), &testgrpc.SimpleRequest{}, grpc.PerRPCCredentials(creds))
+		assert.Equal(t, tt.want, status.Code(err), name)
+	}
+	assert.Panics(t, func() { reachfivegrpc.PerRPCCredentials(nil) })
+}

@@ -1,0 +1,133 @@
+package reachfivegrpc
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/reachfive-community/reachfive"
+)
+
+// UnaryServerInterceptor returns an interceptor that lets a unary call reach
+// its handler only with a token that v accepts, and puts the user into the
+// handler's context (reachfive.UserFromContext). It panics if v is nil and if
+// the options contradict each other.
+func UnaryServerInterceptor(v reachfive.TokenVerifier, opts ...Option) grpc.UnaryServerInterceptor {
+	g := newGate(v, opts)
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		user, err := g.admit(ctx, info.FullMethod)
+		if err != nil {
+			return nil, err
+		}
+		if user != nil {
+			ctx = reachfive.ContextWithUser(ctx, user)
+		}
+		return handler(ctx, req)
+	}
+}
+
+// StreamServerInterceptor returns the same for streams: the token is verified
+// before the handler runs, and the stream ends when the token expires unless
+// EndAtExpiry(false) is among opts. It panics as UnaryServerInterceptor does.
+func StreamServerInterceptor(v reachfive.TokenVerifier, opts ...Option) grpc.StreamServerInterceptor {
+	g := newGate(v, opts)
+	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		user, err := g.admit(ss.Context(), info.FullMethod)
+		if err != nil {
+			return err
+		}
+		if user == nil {
+			return handler(srv, ss)
+		}
+		if !g.endAtExpiry || user.ExpiresAt.IsZero() {
+			return handler(srv, &userStream{ServerStream: ss, ctx: reachfive.ContextWithUser(ss.Context(), user)})
+		}
+		return g.serveUntilExpiry(srv, ss, info.FullMethod, user, handler)
+	}
+}
+
+// gate decides on calls: a verifier and what the options said.
+type gate struct {
+	*config
+	verifier reachfive.TokenVerifier
+}
+
+func newGate(v reachfive.TokenVerifier, opts []Option) *gate {
+	if concrete, ok := v.(*reachfive.Verifier); v == nil || ok && concrete == nil {
+		panic("reachfivegrpc: nil verifier")
+	}
+	return &gate{config: newConfig(opts), verifier: v}
+}
+
+// admit returns the user of a call that may pass, nil for a call that may pass
+// without one, or the status that refuses it.
+func (g *gate) admit(ctx context.Context, fullMethod string) (*reachfive.User, error) {
+	policy := g.policies.of(fullMethod)
+	if policy.mode == modePublic {
+		return nil, nil
+	}
+	token, err := bearerToken(ctx)
+	if err == nil && token == "" {
+		if policy.mode == modeOptional {
+			return nil, nil
+		}
+		err = &reachfive.Error{Code: reachfive.CodeMissingToken}
+	}
+	if err != nil {
+		return nil, g.refuse(ctx, fullMethod, err)
+	}
+	user, err := g.verifier.Verify(ctx, token, policy.checks...)
+	if err == nil && user == nil {
+		err = errNoUser{}
+	}
+	if err != nil {
+		return nil, g.refuse(ctx, fullMethod, err)
+	}
+	return user, nil
+}
+
+// refuse tells the hook of a refusal and makes its status.
+func (g *gate) refuse(ctx context.Context, fullMethod string, err error) error {
+	if g.onRefusal != nil {
+		g.onRefusal(ctx, fullMethod, err)
+	}
+	return statusOf(ctx, err).Err()
+}
+
+// errNoUser is what a verifier has done that returns neither a user nor an
+// error: a call without a user never passes as one with.
+type errNoUser struct{}
+
+func (errNoUser) Error() string { return "reachfivegrpc: the verifier returned no user and no error" }
+
+// bearerToken reads the token from the authorization metadata under the rules
+// of reachfive.FromBearer: "" where there is none or only another scheme, and
+// CodeInvalidRequest where the credentials are not one well-formed token.
+func bearerToken(ctx context.Context) (string, error) {
+	values := metadata.ValueFromIncomingContext(ctx, "authorization")
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
+		return "", nil
+	}
+	scheme, rest := values[0], ""
+	if end := strings.IndexFunc(scheme, notInScheme); end >= 0 {
+		scheme, rest = scheme[:end], scheme[end:]
+	}
+	token := strings.TrimLeft(rest, " ")
+	switch {
+	case len(values) > 1 || scheme == "":
+	case !strings.EqualFold(scheme, "Bearer"):
+		return "", nil
+	case token == "" || token == rest || strings.ContainsAny(token, ", \t\n\v\f\r"):
+	default:
+		return token, nil
+	}
+	return "", &reachfive.Error{Code: reachfive.CodeInvalidRequest}
+}
+
+// notInScheme reports what ends an auth-scheme: anything but tchar of RFC 9110
+// section 5.6.2 (https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2).
+func notInScheme(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
