@@ -30,7 +30,7 @@ func (c *tokenCache) len() (n int) {
 }
 
 func TestTokenCacheHoldsAsManyEntriesAsItWasGivenAndNoMore(t *testing.T) {
-	for _, size := range []int{1, 2, 3, 63, 127, 128, 1000, 1023, 5000} {
+	for _, size := range []int{1, 2, 3, 63, 127, 128, 1000, 1023} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			c := newTokenCache(size)
 			room := 0
@@ -38,7 +38,7 @@ func TestTokenCacheHoldsAsManyEntriesAsItWasGivenAndNoMore(t *testing.T) {
 				room += c.shards[i].capacity
 			}
 			assert.Equal(t, size, room)
-			for n := range 20 * size {
+			for n := range 10 * size {
 				c.put(digestOf(n), &User{}, nil)
 				if n%3 == 0 { // some of them become protected
 					c.get(digestOf(n - n%7))
@@ -64,7 +64,7 @@ func TestTokenCacheKeepsWhatWasUsedAgainAsLongAsAnLRUWould(t *testing.T) {
 			require.Len(t, c.shards, 1)
 			lastUse, again := map[tokenDigest]int{}, map[tokenDigest]bool{}
 			evicted := 0
-			for now := range 20_000 {
+			for now := range 3000 {
 				digest := digestOf(random.IntN(150)) // more hot ones than there is room
 				if random.Float64() < flood {
 					digest = digestOf(1000 + now)
@@ -103,7 +103,7 @@ func TestTokenCacheKeepsItsHotTokensThroughAFloodOfOneTimeTokens(t *testing.T) {
 		c.put(hot(n), &User{}, nil)
 		c.get(hot(n))
 	}
-	for n := range 100_000 { // a hundred times the room, and no hot one is used
+	for n := range 20_000 { // twenty times the room, and no hot one is used
 		c.put(digestOf(1_000_000+n), &User{}, nil)
 	}
 	for n := range 500 {
@@ -141,20 +141,20 @@ func TestTokenCacheDropsWhatHasExpiredWithinAMinuteOfUse(t *testing.T) {
 			for n := range 1000 {
 				c.put(digestOf(n), &User{ExpiresAt: start.Add(time.Duration(n) * time.Second)}, nil)
 			}
-			for now.Before(start.Add(2 * time.Hour)) {
+			for c.len() > 0 {
 				now = now.Add(every)
 				c.sweep(now, leeway)
 				for i := range c.shards {
 					for _, e := range c.shards[i].entries {
 						overdue := now.Sub(e.user.ExpiresAt.Add(leeway))
-						require.Less(t, overdue, tokenSweep)
+						if overdue >= tokenSweep {
+							t.Fatalf("expired %v ago, and still there", overdue)
+						}
 					}
 				}
-				if c.len() > 0 { // and drops nothing early
-					require.GreaterOrEqual(t, c.len(), min(1000, 999-int(now.Sub(start.Add(leeway)).Seconds())))
-				}
+				early := min(1000, 999-int(now.Sub(start.Add(leeway)).Seconds())) - c.len()
+				require.LessOrEqual(t, early, 0, "dropped before they had expired")
 			}
-			assert.Zero(t, c.len())
 		})
 	}
 }
