@@ -137,3 +137,12 @@ func unquote(raw string) string {
 	}
 	return raw[1 : len(raw)-1]
 }
+
+// unquotesTo reports whether the text of a JSON string is want. It allocates
+// nothing, unlike unquote of raw bytes, unless there is an escape.
+func unquotesTo(raw []byte, want string) bool {
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		return unquote(string(raw)) == want
+	}
+	return string(raw[1:len(raw)-1]) == want
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"testing"
 	"time"
 
@@ -65,3 +66,8 @@ func hs256Signature(signed string) []byte {
 	mac.Write([]byte(signed))
 	return mac.Sum(nil)
 }
+
+// roundTripper answers requests without a server.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -126,8 +126,8 @@ type joseHeader struct {
 // x5u and x5c are not even looked at: a token does not choose its key.
 func readHeader(r *objectReader, text []byte, alg string) (joseHeader, error) {
 	var (
-		h     joseHeader
-		found string
+		h   joseHeader
+		fit bool // alg is the one
 	)
 	if err := r.open(text); err != nil {
 		return joseHeader{}, refuse(CodeMalformedToken)
@@ -143,9 +143,7 @@ func readHeader(r *objectReader, text []byte, alg string) (joseHeader, error) {
 		raw := text[value.start:value.end]
 		switch string(name) {
 		case "alg":
-			if raw[0] == '"' {
-				found = unquote(string(raw))
-			}
+			fit = raw[0] == '"' && unquotesTo(raw, alg)
 		case "typ":
 			if raw[0] != '"' || !strings.EqualFold(unquote(string(raw)), "JWT") {
 				return joseHeader{}, refuse(CodeMalformedToken)
@@ -164,7 +162,7 @@ func readHeader(r *objectReader, text []byte, alg string) (joseHeader, error) {
 			return joseHeader{}, refuse(CodeMalformedToken)
 		}
 	}
-	if found != alg {
+	if !fit {
 		return joseHeader{}, refuse(CodeUnsupportedAlgorithm)
 	}
 	return h, nil
