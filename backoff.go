@@ -137,7 +137,10 @@ func (b *budget) take(now time.Time) bool {
 	return true
 }
 
-// regains is how long from now an empty budget stays empty.
+// regains is how long from now the budget stays empty, if it is.
 func (b *budget) regains(now time.Time) time.Duration {
+	if b.left > 0 {
+		return 0
+	}
 	return pause{b.since, unknownKIDRegain}.left(now)
 }

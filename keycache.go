@@ -166,16 +166,17 @@ func (c *keyCache) askNewer(ctx context.Context, set *keySet, arrival uint64) (*
 		return nil, nil, nil
 	case c.latest != nil:
 		return c.latest, nil, nil
-	case failing != nil && failing.seq > arrival, !c.due(now):
-		return nil, nil, c.unavailable(now)
-	case c.budget.take(now):
-		return c.start(ctx, CauseUnknownKID), nil, nil
-	case failing != nil:
-		err := c.unavailable(now)
-		err.RetryAfter = max(err.RetryAfter, c.budget.regains(now))
-		return nil, nil, err
+	case (failing == nil || failing.seq <= arrival) && c.due(now):
+		if c.budget.take(now) {
+			return c.start(ctx, CauseUnknownKID), nil, nil
+		}
+		if failing == nil {
+			return nil, nil, nil
+		}
 	}
-	return nil, nil, nil
+	err := c.unavailable(now)
+	err.RetryAfter = max(err.RetryAfter, c.budget.regains(now))
+	return nil, nil, err
 }
 
 // due reports whether a fetch may start.
