@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -202,12 +203,34 @@ func admit(raw []byte) (*publicKey, error) {
 	if bits < minKeyBits || bits > maxKeyBits || key.rsa.N.Bit(0) == 0 || key.rsa.E < minExponent || key.rsa.E > maxExponent || key.rsa.E%2 == 0 {
 		return nil, errSkippable
 	}
+	if factorable(key.rsa.N) {
+		return nil, errSkippable
+	}
 	thumbprint, err := parsed.Thumbprint(crypto.SHA256)
 	if err != nil {
 		return nil, errSkippable
 	}
 	key.thumbprint = base64.RawURLEncoding.EncodeToString(thumbprint)
 	return key, nil
+}
+
+// factorable reports whether a modulus was made by the library of CVE-2017-15361
+// (ROCA), whose primes are powers of 65537 modulo many small primes, so that
+// anybody can compute the private key. Of other moduli fewer than one in a
+// hundred million look like that.
+func factorable(n *big.Int) bool {
+	for _, prime := range [...]int64{
+		3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
+		101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+	} {
+		rest, power := new(big.Int).Mod(n, big.NewInt(prime)).Int64(), int64(1)
+		for power != rest {
+			if power = power * minExponent % prime; power == 1 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // rsaJWK is what of a JWK makes the key; n and e are base64url.
