@@ -63,6 +63,8 @@ tidy: ## go mod tidy in every module
 	$(call each,GOWORK=off go mod tidy)
 	@echo "== $@: tools"
 	@cd tools && GOWORK=off go mod tidy
+	@echo "== $@: go.work.sum"
+	@for dir in $(MODULES); do ( cd "$$dir" && go list -deps -test ./... > /dev/null ); done
 
 .PHONY: e2e
 e2e: $(NODE_MODULES) ## the end-to-end tests alone, with what they say
