@@ -305,7 +305,7 @@ func TestKeyAdmissionIsKeyByKey(t *testing.T) { // F14, F15, F20
 					require.NoError(t, err)
 					s := w.v.Status()
 					assert.Len(t, s.Keys, keys)
-					assert.Equal(t, uint64(skipped), s.SkippedKeys) //nolint:gosec // a count
+					assert.Equal(t, uint64(skipped), s.SkippedKeys)
 					if beside {
 						w.accepts(good.Token(reachfivetest.KID("good")))
 					}
@@ -506,7 +506,7 @@ func TestKeyTwoHundredFailuresLeaveNothingBehind(t *testing.T) { // F35
 		before := runtime.NumGoroutine()
 		for range 200 {
 			pass(time.Minute)
-			w.verify(token)
+			_ = w.verify(token)
 			unavailable(t, w.v.Refresh(t.Context()))
 		}
 		synctest.Wait()
