@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 
 	"github.com/reachfive-community/reachfive"
@@ -30,13 +29,16 @@ func (c *demoCommand) fromEnvironment(lookup func(string) (string, bool)) error 
 	}
 	c.clientSecret, _ = lookup("REACHFIVE_CLIENT_SECRET")
 	if (c.Domain == "") != (c.ClientID == "") {
-		return errors.New("demo: a tenant of your own takes both, --domain and --client-id")
+		return usageError("demo: a tenant of your own takes both, --domain and --client-id")
 	}
 	return nil
 }
 
 // Run implements the command.
 func (c *demoCommand) Run(ctx context.Context, env environment) error {
+	if err := c.fromEnvironment(env.lookup); err != nil {
+		return err
+	}
 	if c.Domain != "" {
 		return c.guardOwn(ctx, env)
 	}

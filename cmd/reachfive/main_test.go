@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func command(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, lookupIn(env), &out, &errs)
+	code = run(t.Context(), args, lookupIn(env), strings.NewReader(""), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
@@ -96,7 +96,7 @@ func TestDemoFailsWithExitCodeOneWhenItCannotRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer
-	assert.Equal(t, exitFailed, run(ctx, []string{"demo"}, lookupIn(nil), &out, &errs))
+	assert.Equal(t, exitFailed, run(ctx, []string{"demo"}, lookupIn(nil), strings.NewReader(""), &out, &errs))
 	assert.Contains(t, errs.String(), "canceled")
 }
 
@@ -177,7 +177,7 @@ func serve(t *testing.T, env map[string]string, args ...string) (base string, st
 	code := make(chan int, 1)
 	var errs bytes.Buffer
 	go func() {
-		code <- run(ctx, args, lookupIn(env), writer, &errs)
+		code <- run(ctx, args, lookupIn(env), strings.NewReader(""), writer, &errs)
 		_ = writer.Close()
 	}()
 	var out strings.Builder
