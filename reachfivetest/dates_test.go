@@ -16,14 +16,14 @@ import (
 func TestTheTenantsAnswersAreDatedByItsClock(t *testing.T) {
 	now := time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)
 	tenant := reachfivetest.NewTenant(t, reachfivetest.WithClock(func() time.Time { return now }))
-	reply, err := send(t, t.Context(), tenant.Client(), http.MethodGet, tenant.Issuer()+"/jwks.json", "", "")
+	reply, err := send(t.Context(), t, tenant.Client(), http.MethodGet, tenant.Issuer()+"/jwks.json", "", "")
 	require.NoError(t, err)
 	assert.Equal(t, "Mon, 03 Feb 2031 04:05:06 GMT", reply.header.Get("Date"))
 }
 
 func TestATenantWhoseCertificateHasExpiredCannotBeReached(t *testing.T) {
 	tenant := reachfivetest.NewTenant(t, reachfivetest.WithCertificateUntil(time.Now().Add(-time.Hour)))
-	_, err := send(t, t.Context(), tenant.Client(), http.MethodGet, tenant.Issuer()+"/jwks.json", "", "")
+	_, err := send(t.Context(), t, tenant.Client(), http.MethodGet, tenant.Issuer()+"/jwks.json", "", "")
 	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, x509.Expired, invalid.Reason)

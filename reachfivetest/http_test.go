@@ -9,7 +9,8 @@ import (
 )
 
 // send makes one request, follows no redirect, and reads the answer.
-func send(t *testing.T, ctx context.Context, client *http.Client, method, url, contentType, body string) (reply, error) {
+func send(ctx context.Context, t *testing.T, client *http.Client, method, url, contentType, body string) (reply, error) {
+	t.Helper()
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {

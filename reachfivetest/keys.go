@@ -180,7 +180,10 @@ func (t *Tenant) publicJWK(key *signingKey) string {
 	if !t.settings.withoutKIDs {
 		jwk["kid"] = key.kid
 	}
-	text, _ := json.Marshal(jwk) // strings always have a JSON form
+	text, err := json.Marshal(jwk)
+	if err != nil {
+		return "" // never: strings have a JSON form
+	}
 	return string(text)
 }
 
@@ -191,12 +194,12 @@ func (t *Tenant) keySet() (string, error) {
 	if _, err := t.keys.current(); err != nil {
 		return "", err
 	}
-	var published []string
+	var jwks []string
 	for _, key := range t.keys.signing {
 		if key.published {
-			published = append(published, t.publicJWK(key))
+			jwks = append(jwks, t.publicJWK(key))
 		}
 	}
-	published = append(published, t.keys.raw...)
-	return `{"keys":[` + strings.Join(published, ",") + `]}`, nil
+	jwks = append(jwks, t.keys.raw...)
+	return `{"keys":[` + strings.Join(jwks, ",") + `]}`, nil
 }

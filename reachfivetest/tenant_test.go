@@ -2,7 +2,6 @@ package reachfivetest_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -180,5 +179,5 @@ type reply struct {
 
 func get(t *testing.T, client *http.Client, url string) (reply, error) {
 	t.Helper()
-	return send(t, context.Background(), client, http.MethodGet, url, "", "")
+	return send(t.Context(), t, client, http.MethodGet, url, "", "")
 }

@@ -126,6 +126,7 @@ func encode(members map[string]any, raw *string) (string, error) {
 // for the current one, and says so in the header.
 func (tok *token) signBy(kid string) {
 	tok.algorithm, tok.kid = rs256, kid
+	tok.header["alg"] = rs256
 	key, err := tok.tenant.signingKey(kid)
 	if err != nil {
 		tok.err = err

@@ -61,7 +61,9 @@ func createSession(w http.ResponseWriter, r *http.Request) {
 func showMe(w http.ResponseWriter, r *http.Request) {
 	user, _ := reachfive.UserFromContext(r.Context())
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]string{"sub": user.Subject, "name": displayName(user)})
+	if err := json.NewEncoder(w).Encode(map[string]string{"sub": user.Subject, "name": displayName(user)}); err != nil {
+		return // the client has gone
+	}
 }
 
 // displayName falls back on what every token has.

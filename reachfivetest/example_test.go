@@ -1,0 +1,55 @@
+package reachfivetest_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/reachfivetest"
+)
+
+// A handler behind the real middleware, with a real token. A test writes
+// NewTenant(t), which needs no Close.
+func Example() {
+	tenant, err := reachfivetest.Start()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer tenant.Close()
+	handler := reachfive.Middleware(tenant.Verifier())(http.HandlerFunc(profile))
+
+	for _, token := range []string{
+		tenant.Token(reachfivetest.Claim("name", "John Doe")),
+		tenant.Token(reachfivetest.Expired()),
+	} {
+		r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/profile", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code, w.Body.String())
+	}
+	// Output:
+	// 200 Hello John Doe
+	// 401 {"error":"invalid_token","error_description":"expired: the token has expired"}
+}
+
+// A handler alone, with a user of any claims and no token.
+func ExampleNewUser() {
+	t := new(testing.T) // a test has its own
+	user := reachfivetest.NewUser(t, map[string]any{"name": "John Doe"})
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/profile", nil)
+	w := httptest.NewRecorder()
+	profile(w, r.WithContext(reachfive.ContextWithUser(r.Context(), user)))
+	fmt.Println(w.Body.String())
+	// Output: Hello John Doe
+}
+
+func profile(w http.ResponseWriter, r *http.Request) {
+	user, _ := reachfive.UserFromContext(r.Context())
+	_, _ = io.WriteString(w, "Hello "+user.Name)
+}
