@@ -12,6 +12,8 @@ MODULES = $(shell go list -m -f '{{.Dir}}')
 
 # Statements of the root package that its tests must reach, in per cent.
 COVER_MIN ?= 95
+# What release-check packs the modules as.
+VERSION ?= v0.1.0
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
@@ -77,6 +79,10 @@ fuzz: ## run every fuzz target for FUZZTIME
 			echo "$$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
 		done; \
 	done)
+
+.PHONY: release-check
+release-check: ## pack the modules as VERSION and use them as a user does, from an empty folder
+	GOWORK=off go run -C tools ./releasecheck -dir $(CURDIR) -version $(VERSION)
 
 .PHONY: clean
 clean: ## remove what make built

@@ -236,16 +236,35 @@ func use(modules []packed, tree, proxy, user, version string) error {
 	return nil
 }
 
-// readmeProgram is the first Go program of the README.
+// readmeProgram makes a program of the README's first Go code.
 func readmeProgram(path string) ([]byte, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // of the copied tree
 	if err != nil {
 		return nil, err
 	}
-	_, after, found := bytes.Cut(text, []byte("```go\npackage main"))
-	program, _, closed := bytes.Cut(after, []byte("\n```"))
+	_, after, found := bytes.Cut(text, []byte("```go\n"))
+	code, _, closed := bytes.Cut(after, []byte("\n```"))
 	if !found || !closed {
-		return nil, errors.New("README.md has no Go program")
+		return nil, errors.New("README.md has no Go code")
 	}
-	return append([]byte("package main"), append(program, '\n')...), nil
+	return fmt.Appendf(nil, `package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	%q
+)
+
+%s
+
+func payOut(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+
+func main() {
+	if _, err := newAPI("acme.reach5.net", "AtnY5xDg4fbanentihip"); err != nil {
+		panic(err)
+	}
+}
+`, root, code), nil
 }
