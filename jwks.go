@@ -179,8 +179,8 @@ func splitKeySet(document []byte) ([]jsontext.Value, error) {
 
 // admit takes one JWK (RFC 7517 section 4) if it is an RSA public key for
 // verifying RS256 and nothing in it says otherwise. ReachFive documents neither
-// kid nor use nor alg of its keys, so that each may be absent or null; what
-// contradicts is refused.
+// kid nor use nor alg of its keys, so that each may be absent; what contradicts
+// is refused.
 func admit(raw []byte) (*publicKey, error) {
 	jwkMembers, err := readJWK(raw)
 	if err != nil {
@@ -273,15 +273,15 @@ func readJWK(raw []byte) (rsaJWK, error) {
 			key.kid = text
 			fits = fits && (isText && text != "" && len(text) <= maxKIDSize || value == "null")
 		case "use":
-			fits = fits && (text == "sig" || value == "null")
+			fits = fits && text == "sig"
 		case "alg":
-			fits = fits && (text == algRS256 || value == "null")
+			fits = fits && text == algRS256
 		case "key_ops":
-			fits = fits && (r.areStrings && slices.ContainsFunc(r.items, func(item span) bool {
+			fits = fits && r.areStrings && slices.ContainsFunc(r.items, func(item span) bool {
 				return unquote(string(raw[item.start:item.end])) == "verify"
-			}) || value == "null")
+			})
 		case "d", "p", "q", "dp", "dq", "qi", "oth", "k":
-			fits = fits && value == "null"
+			fits = false
 		}
 	}
 	if !fits || kty != "RSA" || !unsignedInteger(key.n) || !unsignedInteger(key.e) {

@@ -107,13 +107,14 @@ func (g *generator) admission(good, odd object) {
 	}
 	try("a plain key", Accept, "2", odd)
 	for mutation, m := range map2(
-		"use sig", member{"use", `"sig"`}, "use null", member{"use", `null`}, "alg RS256", member{"alg", `"RS256"`}, "alg null", member{"alg", `null`},
+		"use sig", member{"use", `"sig"`}, "alg RS256", member{"alg", `"RS256"`}, "kid escaped", member{"kid", `"o\u0064d"`},
 		"key_ops verify", member{"key_ops", `["verify"]`}, "key_ops sign and verify", member{"key_ops", `["sign","verify"]`},
 		"a member nobody knows", member{"x", `{"a":[1]}`}, "a certificate", member{"x5c", `["MIIB"]`},
 	) {
 		try(mutation, Accept, "2", odd.with(m.name, m.value))
 	}
 	for mutation, m := range map2(
+		"use null", member{"use", `null`}, "alg null", member{"alg", `null`}, "key_ops null", member{"key_ops", `null`}, "a null private exponent", member{"d", `null`},
 		"use enc", member{"use", `"enc"`}, "use in capitals", member{"use", `"SIG"`}, "use empty", member{"use", `""`}, "use an array", member{"use", `["sig"]`},
 		"alg RS512", member{"alg", `"RS512"`}, "alg PS256", member{"alg", `"PS256"`}, "alg RSA-OAEP", member{"alg", `"RSA-OAEP"`}, "alg a number", member{"alg", `256`},
 		"key_ops sign alone", member{"key_ops", `["sign"]`}, "key_ops encrypt", member{"key_ops", `["encrypt"]`}, "key_ops empty", member{"key_ops", `[]`},
