@@ -92,7 +92,11 @@ func (s *keySource) fetch(ctx context.Context) fetchResult {
 	case errors.Is(err, errPanic):
 		return fetchResult{failure: "panic in the HTTP client"}
 	case err != nil:
-		return fetchResult{failure: classOf(ctx, err)}
+		failed := fetchResult{failure: classOf(ctx, err)}
+		if failed.url, _ = s.location(); failed.url == "" {
+			failed.failure = "discovery: " + failed.failure
+		}
+		return failed
 	}
 	return result
 }

@@ -1,0 +1,202 @@
+package reachfive_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachfive-community/reachfive"
+)
+
+// metadata answers for the tenant's discovery document, and notes where keys
+// are asked for.
+type metadata struct {
+	next http.RoundTripper
+
+	mu       sync.Mutex
+	document string // "" hangs, "down" fails
+	readings int
+	hosts    []string
+}
+
+func (m *metadata) set(document string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.document = document
+}
+
+func (m *metadata) RoundTrip(r *http.Request) (*http.Response, error) {
+	m.mu.Lock()
+	document := m.document
+	if r.URL.Path == "/.well-known/openid-configuration" {
+		m.readings++
+		m.mu.Unlock()
+		switch document {
+		case "":
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		case "down":
+			return nil, errors.New("down")
+		}
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(document))}, nil
+	}
+	m.hosts = append(m.hosts, r.URL.Host)
+	m.mu.Unlock()
+	r = r.Clone(r.Context())
+	if r.URL.Host == "gone.example" {
+		return nil, errors.New("no such host")
+	}
+	r.URL.Host, r.URL.Path = "tenant.localhost", "/jwks.json"
+	return m.next.RoundTrip(r)
+}
+
+func newDiscoveringWorld(t *testing.T, opts ...reachfive.Option) (*world, *metadata) {
+	w := newWorld(t)
+	m := &metadata{next: w.Client().Transport}
+	w.v = w.verifier(append([]reachfive.Option{
+		reachfive.WithDiscovery(), reachfive.WithHTTPClient(&http.Client{Transport: m}),
+	}, opts...)...)
+	return w, m
+}
+
+func metadataOf(issuer, jwksURI string) string {
+	return `{"issuer":"` + issuer + `","other":[1,{"issuer":"x"}],"jwks_uri":"` + jwksURI + `"}`
+}
+
+func TestKeyDiscoveryFindsKeysOnAnyHTTPSHost(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		assert.Empty(t, w.v.Status().JWKSURL)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/set?v=1"))
+		w.accepts(w.Token())
+		assert.Equal(t, "https://keys.example/set?v=1", w.v.Status().JWKSURL)
+		for range 10 { // good fetches read it no more
+			require.NoError(t, w.v.Refresh(t.Context()))
+			pass(2 * time.Minute)
+		}
+		assert.Equal(t, 1, m.readings)
+	})
+}
+
+func TestKeyDiscoveryRefusesADocument(t *testing.T) {
+	for _, tt := range []struct{ name, document, class string }{
+		{"of another issuer", metadataOf("https://evil.example", "https://keys.example/"), "discovery: another issuer"},
+		{"without issuer", `{"jwks_uri":"https://keys.example/"}`, "discovery: another issuer"},
+		{"with two issuers", `{"issuer":"https://tenant.localhost","issuer":"https://tenant.localhost","jwks_uri":"https://keys.example/"}`, "discovery: no JSON object"},
+		{"with an http jwks_uri", metadataOf("https://tenant.localhost", "http://keys.example/"), "discovery: jwks_uri is no https URL"},
+		{"with a loopback jwks_uri", metadataOf("https://tenant.localhost", "http://127.0.0.1/"), "discovery: jwks_uri is no https URL"},
+		{"without jwks_uri", `{"issuer":"https://tenant.localhost"}`, "discovery: jwks_uri is no https URL"},
+		{"that is no JSON", `<html>`, "discovery: no JSON object"},
+		{"with something after it", metadataOf("https://tenant.localhost", "https://keys.example/") + "x", "discovery: no JSON object"},
+		{"that is too large", strings.Repeat(" ", 512<<10+1), "discovery: document too large"},
+		{"that never comes", "", "discovery: timeout"},
+		{"that cannot be had", "down", "discovery: connection"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w, m := newDiscoveringWorld(t)
+				m.set(tt.document)
+				w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
+				assert.Equal(t, tt.class, w.v.Status().LastError)
+				assert.Empty(t, m.hosts)
+				m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+				pass(time.Second)
+				w.accepts(w.Token()) // the first reading is tried as often as a fetch
+			})
+		})
+	}
+}
+
+func TestKeyDiscoveryIsReadAgainOnAFailedFetchAtMostOnceAMinute(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		token := w.Token()
+		w.accepts(token)
+		w.SetDown(true)
+		for start := time.Now(); time.Since(start) < 10*time.Minute+time.Second; pass(time.Second) {
+			_ = w.v.Refresh(t.Context())
+		}
+		assert.InDelta(t, 1+10, m.readings, 1)
+		assert.Greater(t, w.requests(), 500)
+		w.acceptsAtOnce(token)
+	})
+}
+
+func TestKeyDiscoveryFollowsKeysThatMove(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://gone.example/"))
+		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
+		pass(time.Minute)
+		for _, bad := range []string{"down", metadataOf("https://evil.example", "https://evil.example/"), "<html>"} {
+			m.set(bad)
+			unavailable(t, w.v.Refresh(t.Context()))
+			assert.Equal(t, "https://gone.example/", w.v.Status().JWKSURL, "a failed reading keeps the last one")
+			pass(time.Minute)
+		}
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		unavailable(t, w.v.Refresh(t.Context())) // reads it for the next fetch
+		require.NoError(t, w.v.Refresh(t.Context()))
+		assert.Equal(t, "https://keys.example/", w.v.Status().JWKSURL)
+		assert.NotContains(t, m.hosts, "evil.example")
+	})
+}
+
+func TestKeyDiscoveryAndKeysShareTheirFiveSeconds(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		w.accepts(w.Token())
+		w.OnJWKS(hang())
+		m.set("")
+		pass(10 * time.Minute)
+		assert.Equal(t, 5*time.Second, took(func() { w.accepts(w.Token()) }))
+		assert.Equal(t, 2, m.readings, "a hanging key endpoint left no time to ask where it went")
+	})
+}
+
+func TestKeyDiscoveryReadingThatComesLateIsDropped(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		w := newWorld(t)
+		first := true
+		transport := w.Client().Transport
+		w.v = w.verifier(reachfive.WithDiscovery(), reachfive.WithHTTPClient(&http.Client{
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Host == "old.example" {
+					return nil, errors.New("no such host")
+				}
+				if strings.Contains(r.URL.Path, "openid-configuration") {
+					uri := "https://new.example/"
+					if first {
+						first, uri = false, "https://old.example/"
+						<-release
+					}
+					return &http.Response{
+						StatusCode: http.StatusOK, Header: http.Header{},
+						Body: io.NopCloser(strings.NewReader(metadataOf(w.Issuer(), uri))),
+					}, nil
+				}
+				r = r.Clone(context.WithoutCancel(r.Context()))
+				r.URL.Host, r.URL.Path = "tenant.localhost", "/jwks.json"
+				return transport.RoundTrip(r)
+			}),
+		}))
+		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
+		require.NoError(t, w.v.Refresh(t.Context()))
+		close(release)
+		synctest.Wait()
+		require.NoError(t, w.v.Refresh(t.Context()))
+		assert.Equal(t, "https://new.example/", w.v.Status().JWKSURL)
+	})
+}
