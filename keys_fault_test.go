@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -457,9 +458,11 @@ func TestKeyBreachOfACallersRoundTripperIsAFailedFetch(t *testing.T) {
 				defer close(release)
 				b := breaches(release)[i]
 				w := newWorld(t)
-				transport, broken := w.Client().Transport, true
+				transport := w.Client().Transport
+				var broken atomic.Bool // a call that hangs is never waited for
+				broken.Store(true)
 				w.v = w.verifier(reachfive.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-					if broken {
+					if broken.Load() {
 						return b.serve(transport, r)
 					}
 					return transport.RoundTrip(r)
@@ -467,10 +470,10 @@ func TestKeyBreachOfACallersRoundTripperIsAFailedFetch(t *testing.T) {
 				token := w.Token()
 				assert.LessOrEqual(t, took(func() { w.refuses(token, reachfive.CodeKeysUnavailable) }), 5*time.Second)
 				assert.Equal(t, b.class, w.v.Status().LastError)
-				broken = false
+				broken.Store(false)
 				pass(2 * time.Second)
 				w.accepts(token)
-				broken = true
+				broken.Store(true)
 				pass(10 * time.Minute)
 				assert.LessOrEqual(t, took(func() { w.accepts(token) }), 5*time.Second)
 				w.acceptsAtOnce(token)
