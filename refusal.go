@@ -51,7 +51,7 @@ func (a *refusals) answer(w http.ResponseWriter, r *http.Request, err error) {
 		header.Set("Retry-After", retryAfterSeconds(ref.retryAfter))
 	}
 	if a.onError != nil {
-		if f, ok := err.(*fault); ok { //nolint:errorlint // only the wrapping put on here is taken off
+		if f, ok := errors.AsType[*fault](err); ok {
 			err = f.error
 		}
 		a.onError(w, r, err)
@@ -103,11 +103,11 @@ func (a *refusals) refusalOf(ctx context.Context, err error) refusal {
 // uncoded answers what is no verdict: the request's own context has ended, a
 // verifier ran into a deadline of its own, or the service is at fault.
 func (a *refusals) uncoded(ctx context.Context, err error) refusal {
-	_, ours := err.(*fault) //nolint:errorlint // as above: only the outermost wrapping tells
+	_, isFault := errors.AsType[*fault](err)
 	switch own := isContextError(ctx, err); {
 	case own && errors.Is(err, context.Canceled):
 		return refusal{status: statusClientClosedRequest}
-	case own, !ours && errors.Is(err, context.DeadlineExceeded):
+	case own, !isFault && errors.Is(err, context.DeadlineExceeded):
 		return refusal{
 			status:      http.StatusServiceUnavailable,
 			name:        "temporarily_unavailable",

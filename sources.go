@@ -118,15 +118,16 @@ func (g *guard) findToken(w http.ResponseWriter, r *http.Request) (foundToken, e
 		parsed    = r.PostForm != nil
 	)
 	for i := range g.sources {
-		token, err := g.sources[i].read(w, r, parsed)
+		source := &g.sources[i]
+		token, err := source.read(w, r, parsed)
 		switch {
-		case err == CodeWrongContentType: //nolint:errorlint // the form source's own word, not one that find wraps
+		case source.kind == formSource && errors.Is(err, CodeWrongContentType):
 			wrongType = true
 		case err != nil && failed == nil:
 			failed = err
 		case token != "":
 			count++
-			found = foundToken{token, g.sources[i].kind == formSource || g.sources[i].kind == cookieSource}
+			found = foundToken{token, source.kind == formSource || source.kind == cookieSource}
 		}
 	}
 	switch {
@@ -201,8 +202,8 @@ func cookieToken(r *http.Request, name string) (string, error) {
 	return "", &Error{Code: CodeInvalidRequest, detail: "two cookies of one name"}
 }
 
-// formToken returns CodeWrongContentType itself for a POST of another type: it
-// is a refusal only if no other source has a token.
+// formToken returns CodeWrongContentType for a POST of another type, which is a
+// refusal only if no other source has a token.
 func formToken(w http.ResponseWriter, r *http.Request, field string, parsed bool) (string, error) {
 	if r.Method != http.MethodPost {
 		return "", nil
@@ -260,7 +261,7 @@ func normalizeOrigin(origin string) (string, bool) {
 	}
 	host := strings.ToLower(u.Hostname())
 	if strings.HasPrefix(rest, "[") {
-		if addr, err := netip.ParseAddr(host); err != nil || addr.Zone() != "" {
+		if addr, err := netip.ParseAddr(host); err != nil || !addr.Is6() || addr.Zone() != "" {
 			return "", false
 		}
 		host = "[" + host + "]"
