@@ -186,7 +186,15 @@ func (e *Error) Is(target error) bool {
 
 // Unwrap returns what caused the refusal, if anything did: the error of a
 // Check or of a key store. Its text may carry what Error's own never does.
-func (e *Error) Unwrap() error { return e.cause }
+//
+// A nil *Error in an error, as a caller's Check or TokenVerifier may return by
+// mistake, has none.
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.cause
+}
 
 // Format prints the text of Error for every verb, so that no verb reaches the
 // cause.
@@ -208,7 +216,7 @@ func (e *Error) LogValue() slog.Value {
 // is none: for a nil error, and for the caller's own context.Canceled and
 // context.DeadlineExceeded.
 func CodeOf(err error) Code {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*Error](err); ok && e != nil {
 		return e.Code
 	}
 	if c, ok := errors.AsType[Code](err); ok {

@@ -750,6 +750,7 @@ func TestChecksForErrors(t *testing.T) {
 	}{
 		{"a plain error", errors.New("SECRET dsn"), 500},
 		{"an Error", &reachfive.Error{Code: reachfive.CodeWrongNonce}, 401},
+		{"a nil *Error", (*reachfive.Error)(nil), 500},
 		{"a Code", reachfive.CodeForbidden, 403},
 		{"an Error of an unknown Code", &reachfive.Error{Code: "SECRET"}, 500},
 		{"a deadline of its own", context.DeadlineExceeded, 500},
@@ -788,6 +789,7 @@ func TestFromFuncErrors(t *testing.T) {
 	}{
 		{"a plain error", errors.New("SECRET"), reachfive.CodeInvalidRequest},
 		{"an Error", &reachfive.Error{Code: reachfive.CodeKeysUnavailable}, reachfive.CodeKeysUnavailable},
+		{"an Error of no Code", &reachfive.Error{}, reachfive.CodeInvalidRequest},
 		{"a Code", reachfive.CodeMalformedToken, reachfive.CodeMalformedToken},
 		{"a Code of the form source", reachfive.CodeWrongContentType, reachfive.CodeWrongContentType},
 	}
@@ -815,6 +817,7 @@ func TestMiddlewareNeverPassesWithoutAUser(t *testing.T) {
 		"neither user nor error": {nil, 500},
 		"an error of no kind":    {errors.New("SECRET"), 500},
 		"an empty Error":         {&reachfive.Error{}, 500},
+		"a nil *Error":           {(*reachfive.Error)(nil), 500},
 		"an unknown Code":        {reachfive.Code("SECRET"), 500},
 		"another's cancellation": {context.Canceled, 500},
 		"a deadline of its own":  {context.DeadlineExceeded, 503},
@@ -976,7 +979,7 @@ func TestRequireChecksTheUserOfTheMiddlewareAroundIt(t *testing.T) {
 		{"no checks, a user", wrap(nil), get("Bearer a.b.c"), 200, ""},
 		{"a plain error", wrap(checks(no(nil), no(cause))), get("Bearer a.b.c"), 403, ""},
 		{"an Error", wrap(checks(no(reachfive.CodeReauthenticationRequired)), reachfive.Realm("pay")), get("Bearer a.b.c"), 401,
-			`Bearer realm="pay", error="insufficient_user_authentication", error_description="reauthentication_required: a more recent sign-in is required"`},
+			`Bearer realm="pay", error="insufficient_user_authentication", error_description="reauthentication_required: a more recent sign-in is required", max_age="0"`},
 		{"a visitor", wrap(nil, reachfive.Optional(), reachfive.Realm("pay")), get(), 401, `Bearer realm="pay"`},
 		{"OnError", wrap(checks(no(cause)), onError), get("Bearer a.b.c"), http.StatusTeapot, ""},
 		{"no Middleware", reachfive.Require()(http.HandlerFunc(whoAmI)), get("Bearer a.b.c"), 401, `Bearer realm="reachfive"`},
