@@ -126,7 +126,7 @@ scrape_configs:
 	require.NoError(t, err)
 	p := promQL{address: free.Addr().String()}
 	require.NoError(t, free.Close())
-	server := exec.CommandContext(t.Context(), needed(t, "prometheus"), //nolint:gosec // Debian's own
+	server := exec.CommandContext(t.Context(), needed(t, "prometheus"),
 		"--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+p.address)
 	log, err := os.Create(filepath.Join(dir, "log"))
