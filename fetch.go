@@ -243,7 +243,8 @@ func classOf(ctx context.Context, err error) string {
 		return "dns"
 	case is[*tls.CertificateVerificationError](err), is[x509.UnknownAuthorityError](err),
 		is[x509.HostnameError](err), is[x509.CertificateInvalidError](err),
-		is[tls.RecordHeaderError](err), is[tls.AlertError](err):
+		is[tls.RecordHeaderError](err), is[tls.AlertError](err),
+		errors.Is(err, http.ErrSchemeMismatch), strings.Contains(err.Error(), "tls: "): // most have no type
 		return "tls"
 	}
 	return "connection"

@@ -1,6 +1,7 @@
 package reachfive_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,11 +20,11 @@ import (
 // clock was set. No function of package time makes such a time, so this one
 // reaches into its first word: a flag, 33 bits of seconds, 30 of nanoseconds.
 func shiftedWall(at time.Time, by time.Duration) time.Time {
-	if at == at.Round(0) {
+	if !strings.Contains(at.String(), " m=") {
 		panic("no monotonic reading")
 	}
-	wall := (*uint64)(unsafe.Pointer(&at)) //nolint:gosec // see above
-	*wall += uint64(by/time.Second) << 30  //nolint:gosec // wraps for what is negative
+	wall := (*uint64)(unsafe.Pointer(&at))
+	*wall += uint64(by/time.Second) << 30 // wraps for what is negative
 	return at
 }
 
@@ -127,7 +128,7 @@ func TestKeyClockSetBackAnHourFreezesNothing(t *testing.T) { // F32
 				clock.set(-3 * time.Hour)
 				w.Rotate()
 				pass(10 * time.Second)
-				w.verify(w.Token()) // where there is no monotonic clock, the budget starts anew
+				_ = w.verify(w.Token()) // where there is no monotonic clock, the budget starts anew
 				pass(10 * time.Second)
 				w.accepts(w.Token())
 			})

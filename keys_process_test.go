@@ -56,7 +56,7 @@ func otherProcess(t *testing.T, tenant *reachfivetest.Tenant, environment ...str
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	command := exec.CommandContext(t.Context(), self) //nolint:gosec // this binary
+	command := exec.CommandContext(t.Context(), self)
 	command.Env = append(os.Environ(), roleVariable+"=verify",
 		"REACHFIVE_TEST_DOMAIN="+tenant.Domain, "REACHFIVE_TEST_CLIENT="+tenant.ClientID,
 		"REACHFIVE_TEST_TOKEN="+tenant.Token(), "GOCOVERDIR="+t.TempDir())
