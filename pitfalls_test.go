@@ -1,0 +1,272 @@
+package reachfive_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachfive-community/reachfive"
+	kit "github.com/reachfive-community/reachfive/reachfivetest"
+)
+
+// What other verifiers, or libraries that are used as one, have accepted: each
+// once, by the name of what is refused. testdata/vectors has far more of each.
+
+// codeOf is what the tenant's Verifier says of a token, "" if it accepts it.
+func codeOf(t *testing.T, v reachfive.TokenVerifier, token string, checks ...reachfive.Check) reachfive.Code {
+	t.Helper()
+	user, err := v.Verify(t.Context(), token, checks...)
+	assert.Equal(t, err == nil, user != nil)
+	if err != nil {
+		require.NotEmpty(t, reachfive.CodeOf(err), "%v", err)
+	}
+	return reachfive.CodeOf(err)
+}
+
+// segmentsOf splits a token.
+func segmentsOf(token string) (header, payload, signature string) {
+	s := strings.Split(token, ".")
+	return s[0], s[1], s[2]
+}
+
+func memoryTenant(t *testing.T, opts ...kit.Option) *kit.Tenant {
+	t.Helper()
+	return kit.NewTenant(t, append([]kit.Option{kit.InMemory()}, opts...)...)
+}
+
+func TestPitfallsOfTheTextAreRefused(t *testing.T) {
+	tenant := memoryTenant(t)
+	v := tenant.Verifier()
+	good := tenant.Token()
+	require.Empty(t, codeOf(t, v, good))
+	h, p, s := segmentsOf(good)
+	eh, ep, es := segmentsOf(tenant.Token(kit.Expired()))
+	last := func(text, with string) string { return text[:len(text)-1] + with }
+	sameBits := func() string { // a signature of 256 bytes ends in a character with four bits to spare
+		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+		return last(s, string(alphabet[strings.IndexByte(alphabet, s[len(s)-1])+1]))
+	}()
+	for _, tt := range []struct{ name, token string }{
+		{"P1 JSON with unsigned claims beside an expired token", fmt.Sprintf(
+			`{"iss":%q,"aud":%q,"sub":"admin","exp":4000000000,"payload":%q,"protected":%q,"signature":%q}`, tenant.Issuer(), tenant.ClientID, ep, eh, es)},
+		{"P2 general JSON with two signatures", fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q},{"protected":%q,"signature":"AA"}]}`, p, h, s, h)},
+		{"P2 general JSON with 20000 signatures", fmt.Sprintf(`{"payload":%q,"signatures":[%s]}`, p, strings.Repeat(fmt.Sprintf(`{"protected":%q,"signature":"AA"},`, h), 20000))},
+		{"P3 padding after the signature", good + "=="},
+		{"P3 standard base64", strings.NewReplacer("-", "+", "_", "/").Replace(good) + "+"},
+		{"P3 a line feed in the signature", h + "." + p + "." + s[:9] + "\n" + s[9:]},
+		{"P3 CR LF in the payload", h + "." + p[:9] + "\r\n" + p[9:] + "." + s},
+		{"P3 white space before it", " " + good},
+		{"P3 white space after it", good + "\n"},
+		{"P3 another last character with the same bits", h + "." + p + "." + sameBits},
+		{"P26 a bad token of 17 KiB", good + strings.Repeat("A", 17<<10)},
+		{"P26 a header of 16 MiB", strings.Repeat("A", 16<<20) + "." + p + "." + s},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, reachfive.CodeMalformedToken, codeOf(t, v, tt.token))
+		})
+	}
+}
+
+func TestPitfallsOfTheHeaderAreRefused(t *testing.T) {
+	tenant := memoryTenant(t)
+	v := tenant.Verifier()
+	alg := func(value any) kit.Mod { return kit.Header("alg", value) }
+	for _, tt := range []struct {
+		name string
+		mod  kit.Mod
+		want reachfive.Code
+	}{
+		{"P4 the typ of an access token", kit.Header("typ", "at+jwt"), reachfive.CodeMalformedToken},
+		{"P4 the typ of a logout token", kit.Header("typ", "logout+jwt"), reachfive.CodeMalformedToken},
+		{"P4 the typ of a DPoP proof", kit.Header("typ", "dpop+jwt"), reachfive.CodeMalformedToken},
+		{"P10 alg twice", kit.RawHeader(`{"alg":"RS256","alg":"RS256"}`), reachfive.CodeMalformedToken},
+		{"P10 kid twice, once escaped", kit.RawHeader(`{"alg":"RS256","kid":"key-1","\u006bid":"key-1"}`), reachfive.CodeMalformedToken},
+		{"P12 crit with an unknown name", kit.Header("crit", []string{"x"}), reachfive.CodeMalformedToken},
+		{"P12 crit empty", kit.Header("crit", []string{}), reachfive.CodeMalformedToken},
+		{"P13 alg none and a good signature", alg("none"), reachfive.CodeUnsupportedAlgorithm},
+		{"P13 alg HS256 and a good signature", alg("HS256"), reachfive.CodeUnsupportedAlgorithm},
+		{"P13 alg PS256 and a good signature", alg("PS256"), reachfive.CodeUnsupportedAlgorithm},
+		{"P13 alg rs256", alg("rs256"), reachfive.CodeUnsupportedAlgorithm},
+		{"P13 alg null", alg(nil), reachfive.CodeUnsupportedAlgorithm},
+		{"P13 no alg", kit.WithoutHeader("alg"), reachfive.CodeUnsupportedAlgorithm},
+		{"P17 alg RS512 by a key without alg", alg("RS512"), reachfive.CodeUnsupportedAlgorithm},
+		{"P21 an unknown kid", kit.KID("nobody"), reachfive.CodeUnknownKey},
+		{"P25 cty of a nested token", kit.Header("cty", "JWT"), reachfive.CodeMalformedToken},
+		{"P25 a token in the payload", kit.RawPayload(tenant.Token()), reachfive.CodeMalformedToken},
+	} {
+		t.Run(tt.name, func(t *testing.T) { assert.Equal(t, tt.want, codeOf(t, v, tenant.Token(tt.mod))) })
+	}
+	t.Run("P14 HS256 under another alg", func(t *testing.T) {
+		hs := memoryTenant(t, kit.WithHS256())
+		require.Empty(t, codeOf(t, hs.Verifier(), hs.Token()))
+		for _, alg := range []any{"RS256", "none", nil, "HS512"} {
+			assert.Equal(t, reachfive.CodeUnsupportedAlgorithm, codeOf(t, hs.Verifier(), hs.Token(kit.Header("alg", alg))))
+		}
+		_, err := reachfive.New(hs.Domain, hs.ClientID, reachfive.WithClientSecret("s"))
+		require.Error(t, err)
+	})
+}
+
+func TestPitfallsOfTheClaimsAreRefused(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	tenant := memoryTenant(t, kit.WithClock(func() time.Time { return now }))
+	v := tenant.Verifier()
+	plain := fmt.Sprintf(`{"iss":%q,"aud":[%q],"sub":"s","iat":%d,"exp":%d}`, tenant.Issuer(), tenant.ClientID, now.Unix(), now.Unix()+60)
+	require.Empty(t, codeOf(t, v, tenant.Token(kit.RawPayload(plain))))
+	raw := func(old, with string) kit.Mod { return kit.RawPayload(strings.Replace(plain, old, with, 1)) }
+	exp := fmt.Sprintf(`"exp":%d`, now.Unix()+60)
+	for _, tt := range []struct {
+		name string
+		mod  kit.Mod
+		want reachfive.Code
+	}{
+		{"P4 the events of a logout token", kit.Claim("events", map[string]any{}), reachfive.CodeInvalidClaim},
+		{"P4 the scope of an access token", kit.Claim("scope", "openid"), reachfive.CodeInvalidClaim},
+		{"P4 the client_id of an access token", kit.Claim("client_id", tenant.ClientID), reachfive.CodeInvalidClaim},
+		{"P5 no exp", kit.WithoutClaim("exp"), reachfive.CodeMissingClaim},
+		{"P6 exp 0", kit.Claim("exp", 0), reachfive.CodeInvalidClaim},
+		{"P7 exp a string", kit.Claim("exp", "9999999999"), reachfive.CodeInvalidClaim},
+		{"P7 exp a date", kit.Claim("exp", "2040-01-01T00:00:00Z"), reachfive.CodeInvalidClaim},
+		{"P7 exp no number", kit.Claim("exp", "9999999999.5.5"), reachfive.CodeInvalidClaim},
+		{"P7 exp 1e10", raw(exp, `"exp":1e10`), reachfive.CodeInvalidClaim},
+		{"P7 exp in milliseconds", kit.Claim("exp", now.Add(time.Hour).UnixMilli()), reachfive.CodeInvalidClaim},
+		{"P7 iat a string", kit.Claim("iat", "1"), reachfive.CodeInvalidClaim},
+		{"P8 no iat", kit.WithoutClaim("iat"), reachfive.CodeMissingClaim},
+		{"P8 iat 0", kit.Claim("iat", 0), reachfive.CodeInvalidClaim},
+		{"P9 no sub", kit.WithoutClaim("sub"), reachfive.CodeMissingClaim},
+		{"P9 sub empty", kit.Claim("sub", ""), reachfive.CodeInvalidClaim},
+		{"P9 sub null", kit.Claim("sub", nil), reachfive.CodeInvalidClaim},
+		{"P9 sub of 10 kB", kit.Claim("sub", strings.Repeat("s", 10_000)), reachfive.CodeInvalidClaim},
+		{"P9 sub with NUL", kit.Claim("sub", "s\x00"), reachfive.CodeInvalidClaim},
+		{"P9 sub in invalid UTF-8", raw(`"s"`, "\"s\xff\""), reachfive.CodeMalformedToken},
+		{"P9 sub with a lone surrogate", raw(`"s"`, `"\ud800"`), reachfive.CodeMalformedToken},
+		{"P10 sub twice", raw(`"sub":"s"`, `"sub":"s","sub":"admin"`), reachfive.CodeMalformedToken},
+		{"P10 sub twice, once escaped", raw(`"sub":"s"`, `"sub":"s","\u0073ub":"admin"`), reachfive.CodeMalformedToken},
+		{"P10 aud twice", raw(`"sub"`, `"aud":"x","sub"`), reachfive.CodeMalformedToken},
+		{"P11 garbage after the payload", kit.RawPayload(plain + "garbage"), reachfive.CodeMalformedToken},
+		{"P11 another object after the payload", kit.RawPayload(plain + plain), reachfive.CodeMalformedToken},
+		{"P24 another client beside ours", kit.Claim("aud", []string{tenant.ClientID, "other"}), reachfive.CodeWrongAudience},
+		{"P24 azp of another client", kit.Claim("azp", "other"), reachfive.CodeWrongAudience},
+		{"P26 a payload 1000 deep", raw(`"s"`, `"s","x":`+strings.Repeat("[", 1000)+strings.Repeat("]", 1000)), reachfive.CodeMalformedToken},
+		{"P27 Exp and AUD for exp and aud", raw(exp, `"Exp":4000000000,"EXP":4000000000`), reachfive.CodeMissingClaim},
+		{"P28 email_verified a string", kit.Claim("email_verified", "true"), reachfive.CodeInvalidClaim},
+		{"P29 exp is now", kit.Claim("exp", now.Unix()), reachfive.CodeExpired},
+	} {
+		t.Run(tt.name, func(t *testing.T) { assert.Equal(t, tt.want, codeOf(t, v, tenant.Token(tt.mod))) })
+	}
+	t.Run("P8 a token of ten years ago", func(t *testing.T) {
+		old := tenant.Token(kit.Claim("iat", now.AddDate(-10, 0, 0).Unix()))
+		assert.Empty(t, codeOf(t, v, old), "its exp is what the provider says")
+		assert.Equal(t, reachfive.CodeExpired, codeOf(t, v, old, reachfive.MaxTokenAge(24*time.Hour)))
+	})
+	t.Run("P27 SUB beside sub is another claim", func(t *testing.T) {
+		u, err := v.Verify(t.Context(), tenant.Token(raw(`"sub":"s"`, `"sub":"s","SUB":"admin","Sub":"admin"`)))
+		require.NoError(t, err)
+		assert.Equal(t, "s", u.Subject)
+	})
+	t.Run("P28 an odd profile claim costs no sign-in", func(t *testing.T) {
+		assert.Empty(t, codeOf(t, v, tenant.Token(kit.Claim("birthdate", 1990), kit.Claim("gender", []int{1}))))
+		u, err := v.Verify(t.Context(), tenant.Token(kit.Claim("email", nil), kit.Claim("email_verified", nil)))
+		require.NoError(t, err)
+		assert.False(t, u.EmailVerified)
+	})
+	t.Run("P29 a clock two seconds ahead costs no sign-in", func(t *testing.T) {
+		assert.Empty(t, codeOf(t, v, tenant.Token(kit.Claim("iat", now.Unix()+2))))
+	})
+}
+
+// rawKeys is a Verifier of a tenant whose keys are this document.
+func rawKeys(t *testing.T, tenant *kit.Tenant, document string) *reachfive.Verifier {
+	t.Helper()
+	tenant.OnJWKS(func(w http.ResponseWriter, _ *http.Request) bool {
+		_, err := w.Write([]byte(document))
+		return err == nil
+	})
+	return tenant.Verifier()
+}
+
+func TestPitfallsOfTheKeysAreRefused(t *testing.T) {
+	with := func(jwk, members string) string { return `{` + members + `,` + jwk[1:] }
+	without := func(jwk, name string) string { return strings.Replace(jwk, `"`+name+`"`, `"x-`+name+`"`, 1) }
+	tenant := memoryTenant(t)
+	jwk := tenant.JWK(tenant.KID())
+	bare := without(without(jwk, "use"), "alg")
+	set := func(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
+	token := tenant.Token()
+	for _, tt := range []struct {
+		name, document string
+		want           reachfive.Code
+	}{
+		{"P16 a private RSA key", set(with(jwk, `"d":"AQAB"`)), reachfive.CodeKeysUnavailable},
+		{"P17 a key for RS512", set(with(bare, `"alg":"RS512"`)), reachfive.CodeKeysUnavailable},
+		{"P18 a key for encryption", set(with(bare, `"use":"enc"`)), reachfive.CodeKeysUnavailable},
+		{"P18 a key for key_ops encrypt", set(with(bare, `"key_ops":["encrypt"]`)), reachfive.CodeKeysUnavailable},
+		{"P18 a key for key_ops sign", set(with(bare, `"key_ops":["sign"]`)), reachfive.CodeKeysUnavailable},
+		{"P22 a bare JWK", jwk, reachfive.CodeKeysUnavailable},
+		{"P22 garbage after the set", set(jwk) + "garbage", reachfive.CodeKeysUnavailable},
+		{"P22 a padded modulus", set(strings.Replace(jwk, `"n":"`, `"n":"AA`, 1)), reachfive.CodeKeysUnavailable},
+		{"P23 an unknown kty beside the good key", set(`{"kty":"AKP","pub":"AA"}`, jwk), ""},
+		{"P23 a malformed key beside the good one", set(`{"kty":"RSA","n":1}`, `7`, jwk), ""},
+		{"P20 two keys of one kid", set(with(without(jwk, "n"), `"n":"`+base64.RawURLEncoding.EncodeToString(slices.Repeat([]byte{0xc1}, 256))+`"`), jwk), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			assert.Equal(t, tt.want, codeOf(t, rawKeys(t, tenant, tt.document), token))
+		})
+	}
+	t.Run("P15 a secret published among the keys", func(t *testing.T) {
+		secret := strings.Repeat("s", 32)
+		oct := fmt.Sprintf(`{"kty":"oct","kid":"key-1","k":%q}`, base64.RawURLEncoding.EncodeToString([]byte(secret)))
+		v := rawKeys(t, tenant, set(oct, jwk))
+		assert.Equal(t, reachfive.CodeUnsupportedAlgorithm, codeOf(t, v, tenant.Token(kit.HS256With(secret), kit.KID("key-1"))))
+		assert.Empty(t, codeOf(t, v, token))
+	})
+	t.Run("P19 an RSA key of 1024 bits", func(t *testing.T) {
+		weak := memoryTenant(t, kit.WithKeyBits(1024))
+		assert.Equal(t, reachfive.CodeKeysUnavailable, codeOf(t, weak.Verifier(), weak.Token()))
+	})
+	t.Run("P21 ten thousand keys for a token without kid", func(t *testing.T) {
+		many := slices.Repeat([]string{strings.Replace(without(jwk, "kid"), `"n":"`, `"n":"_`, 1)}, 10_000)
+		assert.Equal(t, reachfive.CodeKeysUnavailable, codeOf(t, rawKeys(t, tenant, set(append(many, jwk)...)), tenant.Token(kit.NoKID())))
+	})
+	tenant.OnJWKS(nil)
+}
+
+func TestPitfallP26AHugeTokenIsRefusedByItsLength(t *testing.T) {
+	v := hs256Verifier(t, time.Unix(1_800_000_000, 0))
+	huge := strings.Repeat("A", 100<<20)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := v.Verify(t.Context(), huge)
+	runtime.ReadMemStats(&after)
+	assert.Equal(t, reachfive.CodeMalformedToken, reachfive.CodeOf(err))
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
+}
+
+func TestPitfallP30NewRefusesToCheckNothing(t *testing.T) {
+	for name, try := range map[string]func() (*reachfive.Verifier, error){
+		"no domain":    func() (*reachfive.Verifier, error) { return reachfive.New("", testClient) },
+		"no client ID": func() (*reachfive.Verifier, error) { return reachfive.New(testDomain, "") },
+		"no secret": func() (*reachfive.Verifier, error) {
+			return reachfive.New(testDomain, testClient, reachfive.WithClientSecret(""), reachfive.InsecureAllowShortSecret())
+		},
+		"no issuer": func() (*reachfive.Verifier, error) {
+			return reachfive.New(testDomain, testClient, reachfive.WithIssuer(""))
+		},
+		"an empty further client": func() (*reachfive.Verifier, error) {
+			return reachfive.New(testDomain, testClient, reachfive.WithAudiences(""))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := try()
+			require.Error(t, err)
+		})
+	}
+}
