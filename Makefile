@@ -20,6 +20,10 @@ FUZZTIME ?= 10s
 # npm writes this file last, so it dates the whole installation.
 NODE_MODULES = e2e/node_modules/.package-lock.json
 
+# Scripts that drive a vendor's own code: each prints its scenarios and fails
+# if one does. They need Debian's chromium, or its path in CHROMIUM.
+E2E_SCRIPTS = e2e/embedreach-tokens.mjs e2e/embedreach.mjs
+
 # each runs its command in every module of go.work and names the module first.
 define each
 	@for dir in $(MODULES); do \
@@ -71,6 +75,20 @@ tidy: ## go mod tidy in every module
 .PHONY: e2e
 e2e: $(NODE_MODULES) ## the end-to-end tests alone, with what they say
 	cd e2e && go test -count 1 -v -timeout 15m ./...
+	@$(MAKE) --no-print-directory e2e-scripts
+
+.PHONY: e2e-scripts
+e2e-scripts: $(NODE_MODULES) ## the browser and node scripts of the end-to-end tests
+	@for script in $(E2E_SCRIPTS); do echo "== $$script"; node "$$script"; done
+
+.PHONY: demo-embedded
+demo-embedded: $(NODE_MODULES) ## serve examples/embedded with a tenant of its own
+	node e2e/embedded-bundle.mjs
+	cd examples && go run ./embedded
+
+.PHONY: screenshots
+screenshots: $(NODE_MODULES) ## take the documents' screenshots anew
+	node e2e/embedreach.mjs --screenshot docs/embedded-ui.png
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME
@@ -86,7 +104,7 @@ release-check: ## pack the modules as VERSION and use them as a user does, from 
 
 .PHONY: clean
 clean: ## remove what make built
-	rm -rf bin
+	rm -rf bin examples/embedded/bundle
 
 $(NODE_MODULES): e2e/package.json e2e/package-lock.json
 	cd e2e && npm ci --no-audit --no-fund

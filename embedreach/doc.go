@@ -18,7 +18,7 @@
 //			ExternalID: user.Subject, TenantExternalID: tenant,
 //		}, err
 //	})
-//	mux.Handle("/reach-authtoken", reachfive.Middleware(verifier)(endpoint))
+//	mux.Handle("GET /reach-authtoken", reachfive.Middleware(verifier)(endpoint))
 //
 // # Limits
 //
