@@ -33,9 +33,11 @@
 //
 // The tenant listens on a free port of 127.0.0.1, over TLS with a certificate
 // of its own. Client reaches it; nothing else trusts it. It serves /jwks.json,
-// /.well-known/openid-configuration, password login, /oauth/authorize and
-// /oauth/token with PKCE and refresh, in the shapes that ReachFive's browser
-// SDK uses. AddUser adds who can sign in.
+// /.well-known/openid-configuration, and what a page signs in and out with, in
+// the shapes that ReachFive's browser SDK uses: its configuration, password
+// login, sign-up, /oauth/authorize by redirect and by web message, /oauth/token
+// with PKCE and refresh, profile, revocation and logout, with CORS. AddUser adds
+// who can sign in.
 //
 // # Time and faults
 //

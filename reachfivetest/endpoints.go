@@ -11,18 +11,40 @@ const maxBody = 64 << 10
 
 // routes is every endpoint of the tenant, behind what applies to all of them.
 func (t *Tenant) routes() http.Handler {
-	api := http.NewServeMux()
+	api := t.signInRoutes()
 	api.HandleFunc("GET /.well-known/openid-configuration", t.serveDiscovery)
+	root := http.NewServeMux()
+	root.HandleFunc("GET /jwks.json", t.serveJWKS)
+	root.Handle("/", t.withCORS(t.withFaults(api)))
+	return t.counted(root)
+}
+
+// signInRoutes is what a page needs to sign a user in and out.
+func (t *Tenant) signInRoutes() *http.ServeMux {
+	api := http.NewServeMux()
+	api.HandleFunc("GET /identity/v1/config", t.serveConfig)
 	api.HandleFunc("POST /identity/v1/password/login", t.servePasswordLogin)
+	api.HandleFunc("POST /identity/v1/signup", t.serveSignup)
+	api.HandleFunc("GET /identity/v1/userinfo", t.serveUserinfo)
+	api.HandleFunc("GET /identity/v1/logout", t.serveLogout)
 	api.HandleFunc("GET /oauth/authorize", t.serveAuthorize)
 	api.HandleFunc("POST /oauth/token", t.serveToken)
+	api.HandleFunc("POST /oauth/revoke", t.serveRevoke)
+	api.HandleFunc("OPTIONS /", servePreflight)
 	api.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		oauthError{http.StatusNotFound, "not_found", "The tenant has no such endpoint"}.write(w)
 	})
-	root := http.NewServeMux()
-	root.HandleFunc("GET /jwks.json", t.serveJWKS)
-	root.Handle("/", t.withFaults(api))
-	return t.counted(root)
+	return api
+}
+
+// SignInHandler returns the endpoints that a page needs to sign a user in and
+// out, for a listener of the caller's own: a demonstration serves them over
+// http on loopback, so that a browser which does not trust the tenant's
+// certificate can sign in all the same. The keys and the discovery document
+// are not among them: iss stays https, and so does whatever vouches for it.
+// The tenant's faults apply, and Close ends it as well.
+func (t *Tenant) SignInHandler() http.Handler {
+	return t.counted(t.withCORS(t.withFaults(t.signInRoutes())))
 }
 
 // counted lets Close wait for the handlers under way, and turns requests away
@@ -96,7 +118,9 @@ func (t *Tenant) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"token_endpoint":                        iss + "/oauth/token",
 		"jwks_uri":                              iss + "/jwks.json",
 		"response_types_supported":              []string{"code"},
-		"response_modes_supported":              []string{"query"},
+		"userinfo_endpoint":                     iss + "/identity/v1/userinfo",
+		"revocation_endpoint":                   iss + "/oauth/revoke",
+		"response_modes_supported":              []string{"query", "web_message"},
 		"grant_types_supported":                 []string{"authorization_code", "refresh_token"},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{t.settings.algorithm},

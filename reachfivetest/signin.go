@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// webMessage is the response_mode of a sign-in in a hidden frame.
+const webMessage = "web_message"
+
 // How long each step of a sign-in waits for the next one.
 const (
 	tknLifetime  = 5 * time.Minute
@@ -22,6 +25,7 @@ type signIns struct {
 	tkns    map[string]signIn // from a login to /oauth/authorize
 	codes   map[string]signIn // from there to /oauth/token
 	refresh map[string]signIn // from there to the next tokens
+	access  map[string]signIn // from there to the profile
 }
 
 // signIn is what a tkn, a code or a refresh token stands for.
@@ -29,15 +33,21 @@ type signIn struct {
 	user        *account
 	scope       string
 	authTime    time.Time
-	until       time.Time // of a tkn or code
+	until       time.Time // of a tkn, a code or an access token
 	redirectURI string    // of a code
 	challenge   string    // of a code: S256 of PKCE, "" without
 	nonce       string
+	newUser     bool // the sign-in that follows a sign-up
 }
 
 // put keeps s under a new secret and returns that.
 func (t *Tenant) put(kept func(*signIns) *map[string]signIn, s signIn) string {
 	secret := rand.Text()
+	t.keep(kept, secret, s)
+	return secret
+}
+
+func (t *Tenant) keep(kept func(*signIns) *map[string]signIn, secret string, s signIn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	m := kept(&t.signIns)
@@ -45,7 +55,6 @@ func (t *Tenant) put(kept func(*signIns) *map[string]signIn, s signIn) string {
 		*m = map[string]signIn{}
 	}
 	(*m)[secret] = s
-	return secret
 }
 
 // take returns what secret stands for and forgets it: each works once.
@@ -61,6 +70,7 @@ func (t *Tenant) take(kept func(*signIns) *map[string]signIn, secret string) (si
 func tkns(s *signIns) *map[string]signIn          { return &s.tkns }
 func codes(s *signIns) *map[string]signIn         { return &s.codes }
 func refreshTokens(s *signIns) *map[string]signIn { return &s.refresh }
+func accessTokens(s *signIns) *map[string]signIn  { return &s.access }
 
 // servePasswordLogin is the first step of the browser SDK's
 // loginWithPassword: an identifier and a password for a tkn.
@@ -128,7 +138,7 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	case q.Get("client_id") != t.ClientID:
 		unknownClient().write(w)
 		return
-	case !t.mayRedirectTo(redirectURI):
+	case !t.mayRedirectTo(redirectURI), q.Get("response_mode") == webMessage && originOf(redirectURI) == "":
 		invalidRequest("The redirect_uri is not one of the client's").write(w)
 		return
 	}
@@ -143,6 +153,10 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	} else {
 		answer.Set("code", code)
 	}
+	if q.Get("response_mode") == webMessage {
+		writeWebMessage(w, redirectURI, answer)
+		return
+	}
 	redirect(w, redirectURI, answer)
 }
 
@@ -154,8 +168,8 @@ func (t *Tenant) authorize(q url.Values) (string, *oauthError) {
 	switch {
 	case q.Get("response_type") != "code":
 		return refuse("unsupported_response_type", "The response_type must be code")
-	case q.Get("response_mode") != "" && q.Get("response_mode") != "query":
-		return refuse("invalid_request", "The response_mode must be query")
+	case !slices.Contains([]string{"", "query", webMessage}, q.Get("response_mode")):
+		return refuse("invalid_request", "The response_mode must be query or web_message")
 	case q.Has("code_challenge") && q.Get("code_challenge_method") != "S256":
 		return refuse("invalid_request", "The code_challenge_method must be S256")
 	case q.Has("code_challenge") && len(q.Get("code_challenge")) != 43:

@@ -3,6 +3,7 @@ package reachfivetest
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,7 @@ type Tenant struct {
 	tb        testing.TB // nil for a tenant of Start
 	handler   http.Handler
 	transport http.RoundTripper // what Client goes through
+	leaf      *x509.Certificate // nil without a listener
 	stop      func()            // ends the listener; does nothing without one
 
 	mu        sync.Mutex
@@ -116,6 +118,7 @@ func (t *Tenant) listen() error {
 		return errors.Join(err, listener.Close())
 	}
 	t.Domain = net.JoinHostPort(t.settings.name, port)
+	t.leaf = certificate.Leaf
 	server := &http.Server{
 		Handler:           t.handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -192,6 +195,11 @@ func (t *Tenant) Issuer() string { return "https://" + t.Domain }
 // reads no environment. Each call returns a client of its own, to be changed
 // at will.
 func (t *Tenant) Client() *http.Client { return &http.Client{Transport: t.transport} }
+
+// Certificate returns the certificate that the tenant shows, for a client that
+// Client is not: a browser, say. It is nil for a tenant in memory, and not to
+// be changed.
+func (t *Tenant) Certificate() *x509.Certificate { return t.leaf }
 
 // Options returns what a Verifier of this tenant's tokens needs, for
 // reachfive.New(t.Domain, t.ClientID, t.Options()...): the tenant's Client,

@@ -1,6 +1,7 @@
 package reachfivetest
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -102,7 +103,7 @@ func (t *Tenant) redeemRefreshToken(req tokenRequest) (signIn, *oauthError) {
 	if !ok {
 		return signIn{}, invalidGrant()
 	}
-	s.nonce = ""
+	s.nonce, s.newUser = "", false
 	return s, nil
 }
 
@@ -118,6 +119,7 @@ func (t *Tenant) writeTokens(w http.ResponseWriter, s signIn) {
 		"scope":     s.scope,
 		"iat":       now.Unix(),
 		"exp":       now.Add(tokenLifetime).Unix(),
+		"jti":       rand.Text(), // revoking one ends no other of the same second
 	}, nil)
 	if err != nil {
 		oauthError{http.StatusInternalServerError, "server_error", "The tenant could not sign"}.write(w)
@@ -134,6 +136,9 @@ func (t *Tenant) writeTokens(w http.ResponseWriter, s signIn) {
 		if s.nonce != "" {
 			claims["nonce"] = s.nonce
 		}
+		if s.newUser {
+			claims["new_user"] = true
+		}
 		id, err := t.compact(claims, nil)
 		if err != nil {
 			oauthError{http.StatusInternalServerError, "server_error", "The tenant could not sign"}.write(w)
@@ -141,6 +146,7 @@ func (t *Tenant) writeTokens(w http.ResponseWriter, s signIn) {
 		}
 		answer["id_token"] = id
 	}
+	t.keep(accessTokens, access, signIn{user: s.user, scope: s.scope, authTime: s.authTime, until: now.Add(tokenLifetime)})
 	answer["refresh_token"] = t.put(refreshTokens, signIn{user: s.user, scope: s.scope, authTime: s.authTime})
 	writeJSON(w, http.StatusOK, answer)
 }
