@@ -21,7 +21,8 @@ import (
 // A User that reaches a handler is that request's own: changing it changes
 // nobody else's. It may be read by several goroutines, not changed by one
 // while another reads. fmt and slog print it redacted; json.Marshal writes it
-// out, and so does fmt for a User in an unexported field of another type.
+// out, and so do slog's JSON handler for a value that holds one, which it
+// marshals, and fmt for a User in an unexported field of another type.
 //
 // https://openid.net/specs/openid-connect-core-1_0.html#IDToken
 type User struct {

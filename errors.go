@@ -197,11 +197,11 @@ func (e *Error) Unwrap() error {
 }
 
 // Format prints the text of Error for every verb, so that no verb reaches the
-// cause.
-func (e *Error) Format(f fmt.State, verb rune) { formatRedacted(f, verb, e.Error()) }
+// cause; of an Error that is no pointer, too.
+func (e Error) Format(f fmt.State, verb rune) { formatRedacted(f, verb, e.Error()) }
 
 // LogValue gives slog the parts that are safe to log.
-func (e *Error) LogValue() slog.Value {
+func (e Error) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("code", string(e.Code))}
 	if e.Claim != "" {
 		attrs = append(attrs, slog.String("claim", e.Claim))
