@@ -102,6 +102,12 @@ fuzz: ## run every fuzz target for FUZZTIME
 release-check: ## pack the modules as VERSION and use them as a user does, from an empty folder
 	GOWORK=off go run -C tools ./releasecheck -dir $(CURDIR) -version $(VERSION)
 
+# Wants a quiet machine, and takes some ten minutes.
+# SECTIONS=verify,refusals runs a part of it.
+.PHONY: bench
+bench: ## time Verify beside its peers; write docs/performance.md and its charts
+	GOWORK=off go run -C benchmarks . -write ../docs -only "$(SECTIONS)"
+
 .PHONY: clean
 clean: ## remove what make built
 	rm -rf bin examples/embedded/bundle

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+)
+
+// oursColor marks this package, otherColor everybody else.
+func oursColor() color.Color  { return color.RGBA{R: 0x1f, G: 0x6f, B: 0xb2, A: 0xff} }
+func otherColor() color.Color { return color.RGBA{R: 0xa9, G: 0xb4, B: 0xbf, A: 0xff} }
+
+func isOurs(name string) bool { return strings.HasPrefix(name, ours) }
+
+// verifyChart draws the ratios to the floor as bars.
+func (b *bench) verifyChart(results []result) error {
+	p := newPlot("RS256 verification, time relative to the bare signature")
+	p.X.Label.Text = "1 = SHA-256 + RSA-2048, and nothing else"
+	p.X.Min = 0
+	var mine, others plotter.Values
+	names := make([]string, len(results))
+	labels := plotter.XYLabels{}
+	for i := range results {
+		r := results[len(results)-1-i] // the first on top
+		names[i] = r.name
+		bar, none := r.ratio, 0.0
+		if isOurs(r.name) {
+			mine, others = append(mine, bar), append(others, none)
+		} else {
+			mine, others = append(mine, none), append(others, bar)
+		}
+		labels.XYs = append(labels.XYs, plotter.XY{X: bar + 0.03, Y: float64(i) - 0.12})
+		labels.Labels = append(labels.Labels, ratio(r.ratio))
+		p.X.Max = max(p.X.Max, bar*1.12)
+	}
+	for _, series := range []struct {
+		values plotter.Values
+		color  color.Color
+	}{{others, otherColor()}, {mine, oursColor()}} {
+		bars, err := plotter.NewBarChart(series.values, vg.Points(14))
+		if err != nil {
+			return err
+		}
+		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, series.color, 0
+		p.Add(bars)
+	}
+	text, err := plotter.NewLabels(labels)
+	if err != nil {
+		return err
+	}
+	for i := range text.TextStyle {
+		text.TextStyle[i].Font.Size = vg.Points(9)
+	}
+	p.Y.Padding = vg.Points(22)
+	p.Add(text)
+	p.NominalY(names...)
+	return save(p, 8.5*vg.Centimeter, filepath.Join(b.docs, "performance-verify.svg"))
+}
+
+// sizeChart draws the time over the size of the token.
+func (b *bench) sizeChart(g *grown) error {
+	p := newPlot("RS256 verification by size of the token")
+	p.X.Label.Text, p.Y.Label.Text = "KiB", "µs"
+	p.X.Min, p.Y.Min = 0, 0
+	p.Y.Tick.Marker = wholeTicks{}
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Add(plotter.NewGrid())
+	shades := []color.Color{
+		color.RGBA{R: 0x55, G: 0x55, B: 0x55, A: 0xff},
+		color.RGBA{R: 0xd0, G: 0x8a, B: 0x2e, A: 0xff},
+		color.RGBA{R: 0x7a, G: 0x9e, B: 0x4b, A: 0xff},
+		color.RGBA{R: 0xb0, G: 0x4a, B: 0x5a, A: 0xff},
+		color.RGBA{R: 0x7d, G: 0x5b, B: 0xa6, A: 0xff},
+		color.RGBA{R: 0x4f, G: 0xa3, B: 0xa0, A: 0xff},
+		color.RGBA{R: 0x9a, G: 0x77, B: 0x5c, A: 0xff},
+		color.RGBA{R: 0xe0, G: 0x5c, B: 0x9c, A: 0xff},
+		color.RGBA{R: 0x2e, G: 0x3a, B: 0x87, A: 0xff},
+	}
+	for i, name := range g.names {
+		points := make(plotter.XYs, len(g.at))
+		for j, at := range g.at {
+			points[j] = plotter.XY{X: kibibytes(at), Y: g.times[name][j]}
+		}
+		line, err := plotter.NewLine(points)
+		if err != nil {
+			return err
+		}
+		line.Width, line.Color = vg.Points(1.2), shades[i%len(shades)]
+		if isOurs(name) {
+			line.Width, line.Color = vg.Points(2.5), oursColor()
+			if name != ours {
+				line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
+			}
+		}
+		p.Add(line)
+		p.Legend.Add(name, line)
+	}
+	return save(p, 11*vg.Centimeter, filepath.Join(b.docs, "performance-size.svg"))
+}
+
+// newPlot is set in a sans serif that has the widths of Arial and Helvetica, so
+// that a reader without it sees the text where it was put.
+func newPlot(title string) *plot.Plot {
+	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
+	p := plot.New()
+	p.Title.Text = title
+	p.Title.TextStyle.Font.Size = vg.Points(11)
+	p.Title.Padding = vg.Points(8)
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Label.TextStyle.Font.Size = vg.Points(9)
+		axis.Tick.Label.Font.Size = vg.Points(9)
+	}
+	p.Legend.TextStyle.Font.Size = vg.Points(9)
+	p.Legend.Padding = vg.Points(3)
+	p.BackgroundColor = color.White // readable on a dark page too
+	return p
+}
+
+// save writes the chart as SVG, its text in whatever sans serif there is.
+func save(p *plot.Plot, height vg.Length, path string) error {
+	drawing, err := p.WriterTo(18*vg.Centimeter, height, "svg")
+	if err != nil {
+		return err
+	}
+	var svg bytes.Buffer
+	if _, err := drawing.WriteTo(&svg); err != nil {
+		return err
+	}
+	text := strings.NewReplacer(
+		"font-family:Liberation Sans", "font-family:Liberation Sans,Arial,Helvetica,sans-serif",
+		"font-family:Liberation Serif", "font-family:Liberation Sans,Arial,Helvetica,sans-serif",
+	).Replace(svg.String())
+	return os.WriteFile(path, []byte(text), 0o644) //nolint:gosec // a picture for everybody
+}
+
+// wholeTicks are the usual ticks with whole numbers.
+type wholeTicks struct{}
+
+// Ticks implements plot.Ticker.
+func (wholeTicks) Ticks(least, most float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(least, most)
+	for i, tick := range ticks {
+		if tick.Label != "" {
+			ticks[i].Label = fmt.Sprintf("%.0f", tick.Value)
+		}
+	}
+	return ticks
+}
