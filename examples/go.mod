@@ -3,7 +3,10 @@ module github.com/reachfive-community/reachfive/examples
 go 1.26.0
 
 require (
+	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/reachfive-community/reachfive v0.0.0
+	github.com/rs/cors v1.11.1
+	github.com/stretchr/testify v1.12.1
 	modernc.org/sqlite v1.60.0
 )
 
@@ -23,6 +26,7 @@ require (
 	github.com/ncruces/go-strftime v1.0.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/segmentio/asm v1.2.1 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.53.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	modernc.org/libc v1.77.1 // indirect
