@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,6 +40,9 @@ func roads(tb testing.TB) []road {
 		{"HS256 cached", hs256.Verifier(reachfive.WithTokenCache(100)), secret, "", 3},
 		{"no token", rsa, "", reachfive.CodeMissingToken, justTheError},
 		{"oversize", rsa, strings.Repeat("a", 16<<10+1), reachfive.CodeMalformedToken, justTheError},
+		{"8 KiB of dots", rsa, strings.Repeat(".", 8<<10), reachfive.CodeMalformedToken, justTheError},
+		{"8 KiB of junk", rsa, strings.Repeat("{\"\x00", 8<<10/3), reachfive.CodeMalformedToken, justTheError},
+		{"8 KiB of junk in three segments", rsa, strings.Repeat("A", 4<<10) + "." + strings.Repeat("=", 2<<10) + "." + strings.Repeat("A", 2<<10), reachfive.CodeMalformedToken, justTheError},
 		{"two segments", rsa, good[:strings.LastIndexByte(good, '.')], reachfive.CodeMalformedToken, justTheError},
 		{"another alphabet", rsa, good[:len(good)-1] + "=", reachfive.CodeMalformedToken, justTheError},
 		{"another alg", rsa, secret, reachfive.CodeUnsupportedAlgorithm, justTheError},
@@ -46,6 +50,12 @@ func roads(tb testing.TB) []road {
 		{"unknown kid, budget spent", rsa, rs256.Token(reachfivetest.KID("junk")), reachfive.CodeUnknownKey, 2}, // and the kid
 		{"another key", rsa, rs256.Token(reachfivetest.WrongKey()), reachfive.CodeInvalidSignature, 25},
 		{"another secret", hmac, hs256.Token(reachfivetest.HS256With("another client's secret, long enough")), reachfive.CodeInvalidSignature, 25},
+		{"another issuer", rsa, rs256.Token(reachfivetest.OtherIssuer()), reachfive.CodeWrongIssuer, 25},
+		{"another client", rsa, rs256.Token(reachfivetest.OtherAudience()), reachfive.CodeWrongAudience, 25},
+		{"no sub", rsa, rs256.Token(reachfivetest.WithoutClaim("sub")), reachfive.CodeMissingClaim, 25},
+		{"exp a string", rsa, rs256.Token(reachfivetest.Claim("exp", "never")), reachfive.CodeInvalidClaim, 25},
+		{"issued tomorrow", rsa, rs256.Token(reachfivetest.IssuedAt(time.Now().Add(24 * time.Hour))), reachfive.CodeNotYetValid, 25},
+		{"payload no JSON", rsa, rs256.Token(reachfivetest.RawPayload("{")), reachfive.CodeMalformedToken, 25},
 		{"expired", rsa, rs256.Token(reachfivetest.Expired()), reachfive.CodeExpired, 25},
 	}
 	for _, r := range all {
@@ -82,6 +92,17 @@ func BenchmarkVerifyParallel(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// A token of any size is refused by its length, and never copied.
+func BenchmarkVerifyOf100MiB(b *testing.B) {
+	v, huge := reachfivetest.NewTenant(b, reachfivetest.InMemory()).Verifier(), strings.Repeat("A", 100<<20)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(b.Context(), huge); err == nil {
+			b.Fatal("it passed")
+		}
 	}
 }
 
