@@ -69,6 +69,7 @@ tidy: ## go mod tidy in every module
 	$(call each,GOWORK=off go mod tidy)
 	@echo "== $@: tools"
 	@cd tools && GOWORK=off go mod tidy
+	@cd tools/chaos && GOWORK=off go mod tidy
 	@echo "== $@: go.work.sum"
 	@for dir in $(MODULES); do ( cd "$$dir" && go list -deps -test ./... > /dev/null ); done
 
@@ -98,6 +99,10 @@ fuzz: ## run every fuzz target for FUZZTIME
 		done; \
 	done)
 
+.PHONY: chaos
+chaos: bin/toxiproxy ## the key cache behind the real toxiproxy, at most 90 s
+	TOXIPROXY=$(CURDIR)/bin/toxiproxy GOWORK=off go test -tags chaos -run '^TestChaos$$' -count 1 -v -timeout 120s .
+
 .PHONY: release-check
 release-check: ## pack the modules as VERSION and use them as a user does, from an empty folder
 	GOWORK=off go run -C tools ./releasecheck -dir $(CURDIR) -version $(VERSION)
@@ -123,4 +128,9 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 
 bin/gofumpt: tools/go.mod tools/go.sum
 	GOWORK=off go build -C tools -o $(CURDIR)/$@ mvdan.cc/gofumpt
+	@touch $@
+
+# toxiproxy has a module of its own, lest it choose versions for the linters.
+bin/toxiproxy: tools/chaos/go.mod tools/chaos/go.sum
+	GOWORK=off go build -C tools/chaos -o $(CURDIR)/$@ github.com/Shopify/toxiproxy/v2/cmd/server
 	@touch $@
