@@ -562,6 +562,7 @@ func TestRequireChecksTheUserOfTheMiddlewareAroundIt(t *testing.T) {
 		},
 		{"a visitor", wrap(nil, reachfive.Optional(), reachfive.Realm("pay")), get(), 401, `Bearer realm="pay"`},
 		{"OnError", wrap(checks(no(cause)), onError), get("Bearer a.b.c"), http.StatusTeapot, ""},
+		{"a user put in between", reachfive.Middleware(v, reachfive.Optional(), onError)(withUser(reachfive.Require(no(cause))(http.HandlerFunc(whoAmI)))), get(), http.StatusTeapot, ""},
 		{"no Middleware", reachfive.Require()(http.HandlerFunc(whoAmI)), get("Bearer a.b.c"), 401, `Bearer realm="reachfive"`},
 		{"no Middleware, a user", withUser(reachfive.Require(no(nil))(http.HandlerFunc(whoAmI))), get(), 200, ""},
 		{"no Middleware, a refused user", withUser(reachfive.Require(no(cause))(http.HandlerFunc(whoAmI))), get(), 403, ""},

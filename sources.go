@@ -4,7 +4,6 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -261,10 +260,7 @@ func normalizeOrigin(origin string) (string, bool) {
 	}
 	host := strings.ToLower(u.Hostname())
 	if strings.HasPrefix(rest, "[") {
-		if addr, err := netip.ParseAddr(host); err != nil || !addr.Is6() || addr.Zone() != "" {
-			return "", false
-		}
-		host = "[" + host + "]"
+		host = "[" + host + "]" // url.Parse lets nothing but IPv6 stand there
 	} else if host == "" || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-._") != "" {
 		return "", false
 	}
