@@ -41,11 +41,6 @@ type reply struct {
 	header http.Header
 }
 
-// signIn signs the user in and returns the ID token.
-func (b *browser) signIn(ctx context.Context) (string, error) {
-	return b.signInStepwise(ctx, func(string, reply, expectation) {})
-}
-
 // signInStepwise signs the user in and tells of each step.
 func (b *browser) signInStepwise(ctx context.Context, tell func(string, reply, expectation)) (string, error) {
 	client := noRedirects(b.tenant.Client())

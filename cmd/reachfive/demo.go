@@ -3,16 +3,24 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"net"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/cmd/reachfive/internal/site"
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
 // demoCommand is `reachfive demo`. The client secret of a tenant of one's own
 // comes from the environment only: a command line is seen by every process.
 type demoCommand struct {
-	Serve    bool   `help:"Stay up after the transcript, and print the address of the page."`
+	Serve    bool   `help:"Stay up after the transcript, with a page that signs in and forges tokens."`
+	Port     int    `help:"The page's port; a free one without it." placeholder:"PORT"`
+	SDK      string `help:"Serve ReachFive's SDK from this file, identity-core's UMD bundle, on /sdk (see make demo-sdk)." name:"sdk" placeholder:"FILE" type:"existingfile"`
 	Domain   string `help:"Protect the API with this tenant instead of the embedded one, and stay up (or REACHFIVE_DOMAIN). With REACHFIVE_CLIENT_SECRET set its tokens are HS256, without it RS256." placeholder:"HOST"`
 	ClientID string `help:"The tenant's client that the tokens are for (or REACHFIVE_CLIENT_ID)." placeholder:"ID"`
 
@@ -52,17 +60,17 @@ func (c *demoCommand) Run(ctx context.Context, env environment) error {
 		return err
 	}
 	defer func() { _ = v.Close() }()
-	return runDemo(ctx, env, tenant, v, c.Serve)
+	return c.runDemo(ctx, env, tenant, v)
 }
 
 // runDemo plays the demonstration against an API that v protects.
-func runDemo(ctx context.Context, env environment, tenant *reachfivetest.Tenant, v *reachfive.Verifier, serve bool) error {
+func (c *demoCommand) runDemo(ctx context.Context, env environment, tenant *reachfivetest.Tenant, v *reachfive.Verifier) error {
 	visitor := &browser{tenant: tenant, email: "john.doe@example.com", password: rand.Text()}
 	tenant.AddUser(visitor.password, map[string]any{
 		"email": visitor.email, "email_verified": true,
-		"name": "John Doe", "given_name": "John", "family_name": "Doe",
+		"name": "John Doe", "given_name": "John", "family_name": "Doe", "birthdate": "1983-11-13", "locale": "en_US",
 	})
-	api, err := startAPI(ctx, v, visitor.signIn)
+	api, err := startAPI(ctx, v, nil)
 	if err != nil {
 		return err
 	}
@@ -78,10 +86,47 @@ func runDemo(ctx context.Context, env environment, tenant *reachfivetest.Tenant,
 	if err := out.verdict(); err != nil {
 		return err
 	}
-	if serve {
-		stayUp(ctx, out, api.url)
+	if c.Serve {
+		return c.servePage(ctx, out, visitor)
 	}
 	return nil
+}
+
+// servePage serves the page until the command is interrupted.
+func (c *demoCommand) servePage(ctx context.Context, out *transcript, visitor *browser) error {
+	// A verifier of its own, which the transcript has cost no fetch.
+	v, err := reachfive.New(visitor.tenant.Domain, visitor.tenant.ClientID, visitor.tenant.Options()...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = v.Close() }()
+	listener, err := listenLoopback(ctx, c.Port)
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	handler, err := site.New(site.Config{
+		Tenant: visitor.tenant, Verifier: v, Port: port, Email: visitor.email, Password: visitor.password, SDK: c.SDK,
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer serveOn(listener, handler)()
+	if c.SDK != "" {
+		out.section("The vendor's SDK signs in on " + site.URL(port) + "sdk, in a browser that trusts this key")
+		out.line("--ignore-certificate-errors-spki-list=" + spki(visitor.tenant.Certificate()))
+	}
+	stayUp(ctx, out, site.URL(port))
+	return nil
+}
+
+// spki is the digest by which Chromium takes a certificate for good.
+func spki(certificate *x509.Certificate) string {
+	digest := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(digest[:])
 }
 
 // guardOwn protects the API with a real tenant until it is interrupted.
@@ -100,7 +145,7 @@ func (c *demoCommand) guardOwn(ctx context.Context, env environment) error {
 	if err := v.HealthCheck(ctx); err != nil {
 		return fmt.Errorf("the tenant's keys cannot be had: %w", err)
 	}
-	api, err := startAPI(ctx, v, nil)
+	api, err := startAPI(ctx, v, site.Paste())
 	if err != nil {
 		return err
 	}
@@ -113,12 +158,12 @@ func (c *demoCommand) guardOwn(ctx context.Context, env environment) error {
 	out.section("Call it with a token of yours in $ID_TOKEN")
 	out.line(`curl -i -H "Authorization: Bearer $ID_TOKEN" ` + api.url + "/me")
 	out.line(`curl -i --data-urlencode "idtoken=$ID_TOKEN" ` + api.url + "/session")
-	stayUp(ctx, out, api.url)
+	stayUp(ctx, out, api.url+"/")
 	return nil
 }
 
 // stayUp waits until the command is interrupted.
 func stayUp(ctx context.Context, out *transcript, url string) {
-	out.section("Open " + url + "/ in a browser. Ctrl-C ends.")
+	out.section("Open " + url + " in a browser. Ctrl-C ends.")
 	<-ctx.Done()
 }

@@ -149,7 +149,8 @@ func pack(dir, goMod, proxy, version string) (string, error) {
 // those who work on the tree.
 func released(path string) bool {
 	switch strings.TrimPrefix(strings.TrimPrefix(path, root), "/") {
-	case "", "reachfivegrpc", "reachfiveotel", "cmd/reachfive":
+	case "", "reachfivegrpc", "reachfiveotel", "cmd/reachfive",
+		"examples": // the command runs the backend of examples/spa
 		return true
 	}
 	return false
@@ -212,7 +213,7 @@ func use(modules []packed, tree, proxy, user, version string) error {
 		return err
 	}
 	for _, m := range modules {
-		if m.path == root+"/cmd/reachfive" {
+		if m.path == root+"/cmd/reachfive" || m.path == root+"/examples" {
 			continue
 		}
 		if err := run("get", m.path+"@"+version); err != nil {

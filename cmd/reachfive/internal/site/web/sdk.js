@@ -1,0 +1,24 @@
+// The same steps by the vendor's SDK, which the page has loaded as it is.
+
+const scope = 'openid profile email'
+
+const readable = (error) => { throw new Error(error.errorUserMsg ?? error.errorDescription ?? error.message ?? error.error) }
+
+export async function sdkClient({ tenant, domain, clientId, redirectUri }) {
+  // The SDK speaks https only, to a certificate that this command made.
+  await fetch(`${tenant}/identity/v1/config?client_id=${clientId}`)
+  const client = globalThis.reach5.createClient({ domain, clientId })
+  return {
+    exchange: (code) => client.exchangeAuthorizationCodeWithPkce({ code, redirectUri }).catch(readable),
+
+    async signIn({ email, password, nonce, state, webMessage }) {
+      const tokens = await client.loginWithPassword({
+        email, password, auth: { redirectUri, scope, nonce, state, useWebMessage: webMessage },
+      }).catch(readable)
+      return tokens ?? new Promise(() => {}) // the page is leaving
+    },
+
+    signOut: ({ refreshToken, accessToken }) =>
+      client.revokeToken({ tokens: [refreshToken, accessToken] }).catch(readable),
+  }
+}
