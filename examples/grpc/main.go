@@ -1,0 +1,85 @@
+// Command grpc protects a gRPC server. Health and reflection are open, one
+// method asks for a recent sign-in, and a stream ends when its token expires.
+// The service is grpc-go's own test service, in the place of yours.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/reachfivegrpc"
+)
+
+func main() {
+	v, err := reachfive.New(os.Getenv("REACHFIVE_DOMAIN"), os.Getenv("REACHFIVE_CLIENT_ID"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:8080")
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(newServer(v).Serve(listener))
+}
+
+// rules is a function of its own so that a test can hold it to the server.
+func rules() []reachfivegrpc.Option {
+	return []reachfivegrpc.Option{
+		reachfivegrpc.Public("/grpc.health.v1.Health/*",
+			"/grpc.reflection.v1.ServerReflection/*", "/grpc.reflection.v1alpha.ServerReflection/*"),
+		reachfivegrpc.Require("/grpc.testing.TestService/EmptyCall", reachfive.MaxAge(5*time.Minute)),
+	}
+}
+
+func newServer(v reachfive.TokenVerifier) *grpc.Server {
+	server := grpc.NewServer(
+		grpc.ChainUnaryInterceptor(reachfivegrpc.UnaryServerInterceptor(v, rules()...)),
+		grpc.ChainStreamInterceptor(reachfivegrpc.StreamServerInterceptor(v, rules()...)))
+	testgrpc.RegisterTestServiceServer(server, service{})
+	healthgrpc.RegisterHealthServer(server, health.NewServer())
+	reflection.Register(server)
+	return server
+}
+
+type service struct {
+	testgrpc.UnimplementedTestServiceServer
+}
+
+// UnaryCall answers with the subject of the user.
+func (service) UnaryCall(ctx context.Context, _ *testgrpc.SimpleRequest) (*testgrpc.SimpleResponse, error) {
+	user, _ := reachfive.UserFromContext(ctx)
+	return &testgrpc.SimpleResponse{Username: user.Subject}, nil
+}
+
+// EmptyCall asks for a recent sign-in: see rules.
+func (service) EmptyCall(context.Context, *testgrpc.Empty) (*testgrpc.Empty, error) {
+	return &testgrpc.Empty{}, nil
+}
+
+// FullDuplexCall sends back what it receives, for as long as the token holds.
+func (service) FullDuplexCall(stream testgrpc.TestService_FullDuplexCallServer) error {
+	for {
+		request, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(&testgrpc.StreamingOutputCallResponse{Payload: request.GetPayload()}); err != nil {
+			return err
+		}
+	}
+}
