@@ -37,7 +37,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 .PHONY: test
-test: cover $(NODE_MODULES) ## test every module with the race detector, and the root on its own
+test: cover $(NODE_MODULES) bin/grpcurl bin/ghz ## test every module with the race detector, and the root on its own
 	$(call each,go test -race -timeout 15m ./...)
 
 # The root module is tested outside the workspace here: that is how a user
@@ -62,14 +62,13 @@ lint: bin/golangci-lint bin/gofumpt ## formatting, go vet and golangci-lint in e
 fmt: bin/golangci-lint ## format every Go file and sort its imports
 	$(call each,$(CURDIR)/bin/golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...)
 
-# tools is no module of go.work: its hundreds of indirect requirements would
-# take part in the choice of every version there. It is tidied all the same.
+# What is under tools is no module of go.work: its hundreds of indirect
+# requirements would take part in the choice of every version there. It is tidied
+# all the same.
 .PHONY: tidy
 tidy: ## go mod tidy in every module
 	$(call each,GOWORK=off go mod tidy)
-	@echo "== $@: tools"
-	@cd tools && GOWORK=off go mod tidy
-	@cd tools/chaos && GOWORK=off go mod tidy
+	@for dir in tools tools/chaos tools/grpc; do echo "== $@: $$dir"; ( cd "$$dir" && GOWORK=off go mod tidy ); done
 	@echo "== $@: go.work.sum"
 	@for dir in $(MODULES); do ( cd "$$dir" && go list -deps -test ./... > /dev/null ); done
 
@@ -121,7 +120,7 @@ $(NODE_MODULES): e2e/package.json e2e/package-lock.json
 	cd e2e && npm ci --no-audit --no-fund
 	@touch $@
 
-# The tools are pinned by tools/go.mod and built again only when it changes.
+# The tools are pinned by their go.mod and built again only when it changes.
 bin/golangci-lint: tools/go.mod tools/go.sum
 	GOWORK=off go build -C tools -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $@
@@ -133,4 +132,12 @@ bin/gofumpt: tools/go.mod tools/go.sum
 # toxiproxy has a module of its own, lest it choose versions for the linters.
 bin/toxiproxy: tools/chaos/go.mod tools/chaos/go.sum
 	GOWORK=off go build -C tools/chaos -o $(CURDIR)/$@ github.com/Shopify/toxiproxy/v2/cmd/server
+	@touch $@
+
+bin/grpcurl: tools/grpc/go.mod tools/grpc/go.sum
+	GOWORK=off go build -C tools/grpc -o $(CURDIR)/$@ github.com/fullstorydev/grpcurl/cmd/grpcurl
+	@touch $@
+
+bin/ghz: tools/grpc/go.mod tools/grpc/go.sum
+	GOWORK=off go build -C tools/grpc -o $(CURDIR)/$@ github.com/bojand/ghz/cmd/ghz
 	@touch $@
