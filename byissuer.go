@@ -95,10 +95,7 @@ func (b *byIssuer) choose(idToken string) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	payload, err := s.decode(s.token[len(token.header)+1 : len(token.signed)])
-	if err != nil {
-		return nil, err
-	}
+	payload := s.decode(s.token[len(token.header)+1 : len(token.signed)])
 	if err := s.claims.read(&s.reader, payload); err != nil {
 		return nil, err
 	}
@@ -121,10 +118,8 @@ func (b *byIssuer) choose(idToken string) (*Verifier, error) {
 
 // algorithm returns the token's alg, if one of the Verifiers has it.
 func (b *byIssuer) algorithm(s *scratch, segment []byte) (string, error) {
-	header, err := s.decode(segment)
-	if err != nil {
-		return "", err
-	}
+	header := s.decode(segment)
+	var err error
 	for _, algorithm := range b.algorithms {
 		if _, err = readHeader(&s.reader, header, algorithm); !errors.Is(err, CodeUnsupportedAlgorithm) {
 			return algorithm, err

@@ -152,6 +152,26 @@ func TestCheckThatGivesUpWithTheCallerIsNoRefusal(t *testing.T) {
 	assert.Equal(t, context.Canceled, err)
 }
 
+func TestObserverIsToldHowTheCallersContextEnded(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for want, ended := range map[reachfive.Code]func(context.Context) (context.Context, context.CancelFunc){
+		"canceled": context.WithCancel,
+		"deadline_exceeded": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithDeadline(ctx, time.Unix(0, 0))
+		},
+	} {
+		var seen reachfive.Code
+		v := hs256Verifier(t, now, reachfive.WithObserver(reachfive.Observer{
+			VerifyDone: func(_ context.Context, e reachfive.VerifyEvent) { seen = e.Code },
+		}))
+		ctx, cancel := ended(t.Context())
+		cancel()
+		_, err := v.Verify(ctx, hs256(t, payload(now, nil)), func(ctx context.Context, _ *reachfive.User) error { return ctx.Err() })
+		require.ErrorIs(t, err, ctx.Err())
+		assert.Equal(t, want, seen)
+	}
+}
+
 func TestChecksOfAUserMadeByHandGoByTimeNow(t *testing.T) {
 	u := &reachfive.User{AuthTime: time.Now().Add(-time.Minute)}
 	require.NoError(t, reachfive.MaxAge(2*time.Minute)(t.Context(), u))

@@ -101,6 +101,7 @@ func TestUserReadsTheWireSpellingWhereBothStand(t *testing.T) {
 }
 
 func TestUserLeavesADescriptiveClaimOfAnOddTypeEmpty(t *testing.T) {
+	assert.Nil(t, user(t, `"sub":"s","address":{"country":"FR","altitude":1e400}`).Address, "a number that no float64 holds")
 	u := user(t, `"sub":"s","name":1,"given_name":["J"],"family_name":{"a":1},"gender":true,"nonce":1,"acr":[],"amr":[1,"pwd"],
 		"auth_type":null,"new_user":"true","locale":1e3,"address":"Rue 1","updated_at":"yesterday","custom_fields":[1],"at_hash":5`)
 	text, err := json.Marshal(u)

@@ -68,8 +68,7 @@ func FuzzGate(f *testing.F) {
 		// What passes is byte for byte what its content encodes to.
 		for i, text := range []string{c.header, c.payload, c.signature} {
 			assert.Equal(t, base64.RawURLEncoding.EncodeToString(segments[i]), text)
-			decoded, err := new(scratch).decode([]byte(text))
-			require.NoError(t, err)
+			decoded := new(scratch).decode([]byte(text))
 			assert.Equal(t, segments[i], decoded)
 		}
 		assert.Equal(t, token, c.header+"."+c.payload+"."+c.signature)

@@ -52,10 +52,9 @@ func (r *objectReader) open(text []byte) error {
 // nothing follows the object.
 func (r *objectReader) next() (name []byte, value span, err error) {
 	if r.decoder.PeekKind() == '}' {
-		if _, err := r.decoder.ReadToken(); err != nil {
-			return nil, span{}, errObject
-		}
-		if _, err := r.decoder.ReadToken(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
+		_, errBrace := r.decoder.ReadToken()
+		_, errEnd := r.decoder.ReadToken()
+		if errBrace != nil || errEnd != io.EOF { //nolint:errorlint // the decoder returns it bare
 			return nil, span{}, errObject
 		}
 		return nil, span{}, io.EOF
@@ -66,9 +65,8 @@ func (r *objectReader) next() (name []byte, value span, err error) {
 	}
 	name = r.text[at.start+1 : at.end-1]
 	if bytes.IndexByte(name, '\\') >= 0 {
-		if name, err = jsontext.AppendUnquote(nil, r.text[at.start:at.end]); err != nil {
-			return nil, span{}, errObject
-		}
+		// What ReadValue has passed is a string, and can be unquoted.
+		name, _ = jsontext.AppendUnquote(nil, r.text[at.start:at.end])
 	}
 	value, err = r.value()
 	return name, value, err
@@ -81,18 +79,17 @@ func (r *objectReader) value() (span, error) {
 	if kind != '{' && kind != '[' {
 		return r.scalar()
 	}
-	if _, err := r.decoder.ReadToken(); err != nil {
-		return span{}, errObject
-	}
-	whole := span{start: int(r.decoder.InputOffset()) - 1}
-	r.areStrings = kind == '['
-	for r.decoder.StackDepth() > 1 {
+	var whole span
+	for opened := false; !opened || r.decoder.StackDepth() > 1; opened = true {
 		switch r.decoder.PeekKind() {
 		case '{', '[':
 			if _, err := r.decoder.ReadToken(); err != nil || r.decoder.StackDepth() > maxDepth {
 				return span{}, errObject
 			}
-			r.areStrings = false
+			if !opened {
+				whole.start = int(r.decoder.InputOffset()) - 1
+			}
+			r.areStrings = kind == '[' && !opened
 		case '}', ']':
 			if _, err := r.decoder.ReadToken(); err != nil {
 				return span{}, errObject

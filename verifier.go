@@ -126,10 +126,7 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 		return nil, on, err
 	}
 	// 5. The payload, of which no byte was parsed until now.
-	payload, err := s.decode(s.token[len(token.header)+1 : len(token.signed)])
-	if err != nil {
-		return nil, on, err
-	}
+	payload := s.decode(s.token[len(token.header)+1 : len(token.signed)])
 	if err := s.claims.read(&s.reader, payload); err != nil {
 		return nil, on, err
 	}
@@ -188,10 +185,7 @@ func (v *Verifier) verifySignature(ctx context.Context, token compact, s *scratc
 			return nil, err
 		}
 		on.keyKnown = true
-		signature, err := s.decode(s.token[len(token.signed)+1:])
-		if err != nil {
-			return nil, err
-		}
+		signature := s.decode(s.token[len(token.signed)+1:])
 		if !v.signature.hmac(s.token[:len(token.signed)], signature, v.secret()) {
 			return nil, refuse(CodeInvalidSignature)
 		}
@@ -222,10 +216,7 @@ func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on 
 	if err != nil {
 		return nil, err
 	}
-	signature, err := s.decode(s.token[len(token.signed)+1:])
-	if err != nil {
-		return nil, err
-	}
+	signature := s.decode(s.token[len(token.signed)+1:])
 	for {
 		candidates := set.candidates(header.kid)
 		on.keyKnown = len(candidates) > 0
@@ -281,10 +272,7 @@ func (v *Verifier) header(token compact, s *scratch, memo *headerMemo) (h joseHe
 			return h, true, nil
 		}
 	}
-	text, err := s.decode(s.token[:len(token.header)])
-	if err != nil {
-		return joseHeader{}, false, err
-	}
+	text := s.decode(s.token[:len(token.header)])
 	h, err = readHeader(&s.reader, text, v.algorithm)
 	return h, false, err
 }

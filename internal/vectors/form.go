@@ -191,6 +191,16 @@ func (g *generator) strictJSON(section string, good func(s signer) object, token
 	add("object", "a control character in a string", malformed, func(o object) string { return o.with("x", "\"\x01\"").String() })
 	add("object", "NaN in it", malformed, func(o object) string { return o.with("x", "NaN").String() })
 	add("object", "a number with a leading zero in it", malformed, func(o object) string { return o.with("x", "01").String() })
+	for mutation, value := range ordered(
+		"a bracket closed by a brace", "[}", "a brace closed by a bracket", "{]", "a literal cut off", "nul", "a literal cut off in an array", "[nul]",
+		"a comma too many in an array", "[1,]", "a comma missing in an array", "[1 2]", "a string left open in an array", `["a]`, "a value missing", "",
+		"a value missing within", `{"a":}`, "a colon missing within", `{"a" 1}`, "a number for a name", "{1:1}", "an array for a name", "{[]:1}", "a plus", "+1", "a number cut off", "1.",
+	) {
+		add("object", mutation, malformed, func(o object) string { return o.with("x", value).String() })
+	}
+	add("object", "a colon missing", malformed, func(o object) string { return strings.Replace(o.String(), `":`, `" `, 1) })
+	add("object", "a comma missing", malformed, func(o object) string { return strings.Replace(o.String(), `,`, ` `, 1) })
+	add("object", "a comma before the first member", malformed, func(o object) string { return "{," + o.String()[1:] })
 	add("object", "an escape that JSON does not know", malformed, func(o object) string { return o.with("x", `"\a"`).String() })
 
 	add("white space", "around the object and within", Accept, func(o object) string {
