@@ -4,22 +4,42 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/credentials/local"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/reachfive-community/reachfive/reachfivegrpc"
 )
 
 func source(token string, err error) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return token, err }
+}
+
+// signedOnly are transport credentials of a protocol that signs what it sends
+// and does not encrypt it.
+type signedOnly struct{ credentials.TransportCredentials }
+
+type signedInfo struct{ credentials.CommonAuthInfo }
+
+func (signedInfo) AuthType() string { return "signed" }
+
+func (signedOnly) Info() credentials.ProtocolInfo {
+	return credentials.ProtocolInfo{SecurityProtocol: "signed"}
+}
+
+func (c signedOnly) Clone() credentials.TransportCredentials { return c }
+
+func (signedOnly) ClientHandshake(_ context.Context, _ string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return conn, signedInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.IntegrityOnly}}, nil
 }
 
 func TestPerRPCCredentialsSendTheTokenWithEveryCall(t *testing.T) {
@@ -41,19 +61,18 @@ func TestPerRPCCredentialsKeepTheTokenOffPlaintext(t *testing.T) {
 	_, err = serve(t, accepts(alice()), &service{}).UnaryCall(t.Context(), &testgrpc.SimpleRequest{}, grpc.PerRPCCredentials(creds))
 	assert.Equal(t, codes.Unauthenticated, status.Code(err), "for one call")
 
-	// Local credentials are transport credentials, and encrypt nothing over TCP.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	server := grpc.NewServer(grpc.Creds(local.NewCredentials()))
+	listener := bufconn.Listen(1 << 10)
+	server := grpc.NewServer()
 	testgrpc.RegisterTestServiceServer(server, &service{})
-	served := make(chan struct{})
-	go func() { defer close(served); _ = server.Serve(listener) }()
-	defer func() { server.Stop(); <-served }()
-	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(local.NewCredentials()))
+	var served sync.WaitGroup
+	served.Go(func() { _ = server.Serve(listener) })
+	defer func() { server.Stop(); served.Wait() }()
+	conn, err := grpc.NewClient("passthrough:///signed", grpc.WithTransportCredentials(signedOnly{insecure.NewCredentials()}),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close()) }()
 	_, err = testgrpc.NewTestServiceClient(conn).UnaryCall(t.Context(), &testgrpc.SimpleRequest{}, grpc.PerRPCCredentials(creds))
-	assert.Equal(t, codes.Unauthenticated, status.Code(err), "for local credentials")
+	assert.Equal(t, codes.Unauthenticated, status.Code(err), "for a protocol that does not encrypt")
 }
 
 func TestPerRPCCredentialsSendNothingThatIsNoToken(t *testing.T) {

@@ -109,6 +109,7 @@ func TestAuthorizationMetadataCarriesOneBearerToken(t *testing.T) {
 		"scheme alone":             {[]string{"Bearer"}, reachfive.CodeInvalidRequest},
 		"empty token":              {[]string{"Bearer "}, reachfive.CodeInvalidRequest},
 		"a colon for a space":      {[]string{"Bearer: good"}, reachfive.CodeInvalidRequest},
+		"no space at all":          {[]string{"Bearer:good"}, reachfive.CodeInvalidRequest},
 		"two words":                {[]string{"Bearer good good"}, reachfive.CodeInvalidRequest},
 		"a comma":                  {[]string{"Bearer good,good"}, reachfive.CodeInvalidRequest},
 		"the same twice":           {[]string{"Bearer good", "Bearer good"}, reachfive.CodeInvalidRequest},

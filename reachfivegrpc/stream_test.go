@@ -181,8 +181,15 @@ func TestEndAtExpiryFalseLetsAStreamOutliveItsToken(t *testing.T) {
 
 func TestTokenTakenWithinTheLeewayOpensNoStream(t *testing.T) {
 	user := &reachfive.User{Subject: "alice", ExpiresAt: time.Now().Add(-time.Second)}
-	client := serve(t, accepts(user), &service{})
+	client := serve(t, accepts(user), &service{duplex: func(testgrpc.TestService_FullDuplexCallServer) error {
+		t.Error("the handler ran")
+		return nil
+	}})
 	ctx := withAuthorization(t.Context(), "Bearer good")
+	stream, err := client.FullDuplexCall(ctx)
+	require.NoError(t, err)
+	_, err = stream.Recv()
+	assert.Equal(t, expired, outcomeOf("", err))
 	assert.Equal(t, expired, calls()[outputMethod](ctx, client))
 	assert.Equal(t, outcome{subject: "alice"}, calls()[unaryMethod](ctx, client))
 
@@ -249,5 +256,32 @@ func TestStreamOfAnotherTransportEndsAsSoonAsItCan(t *testing.T) {
 			})
 		assert.Equal(t, expired, outcomeOf("", err))
 		assert.Equal(t, lifetime+time.Minute, time.Since(start))
+	})
+}
+
+// slowTransport takes its time to write a status.
+type slowTransport struct {
+	grpc.ServerTransportStream
+	wrote codes.Code
+}
+
+func (s *slowTransport) WriteStatus(st *status.Status) error {
+	<-time.After(time.Minute)
+	s.wrote = st.Code()
+	return nil
+}
+
+func TestNothingOutlivesTheRPC(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := &slowTransport{}
+		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer good"))
+		ctx = grpc.NewContextWithServerTransportStream(ctx, transport)
+		err := reachfivegrpc.StreamServerInterceptor(expiring())(nil, &foreignStream{context: func() context.Context { return ctx }},
+			&grpc.StreamServerInfo{FullMethod: duplexMethod}, func(_ any, stream grpc.ServerStream) error {
+				<-stream.Context().Done()
+				return nil
+			})
+		assert.Equal(t, expired, outcomeOf("", err))
+		assert.Equal(t, codes.Unauthenticated, transport.wrote, "the status is written when the RPC is over")
 	})
 }
