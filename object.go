@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -29,6 +30,7 @@ type objectReader struct {
 	text    []byte
 	source  bytes.Buffer // reads text
 	decoder jsontext.Decoder
+	at      span // of the last token
 
 	// items are the strings of the last value, if it was an array of nothing
 	// but strings, which areStrings tells.
@@ -41,32 +43,47 @@ type objectReader struct {
 func (r *objectReader) open(text []byte) error {
 	r.text, r.source = text, *bytes.NewBuffer(text)
 	r.decoder.Reset(&r.source)
-	if token, err := r.decoder.ReadToken(); err != nil || token.Kind() != '{' {
+	r.at = span{}
+	if kind, err := r.token(); err != nil || kind != '{' {
 		return errObject
 	}
 	return nil
 }
 
+// token reads on by one token and notes where it stands. The decoder tells
+// only where a token ends; between two there is nothing but white space and
+// one comma or colon, which it has judged by then.
+func (r *objectReader) token() (jsontext.Kind, error) {
+	token, err := r.decoder.ReadToken()
+	if err != nil {
+		return 0, err
+	}
+	start := r.at.end
+	for c := r.text[start]; c <= ' ' || c == ',' || c == ':'; c = r.text[start] {
+		start++
+	}
+	r.at = span{start, int(r.decoder.InputOffset())}
+	return token.Kind(), nil
+}
+
 // next returns the next member's name, a part of the text where it has no
-// escape, and where its value stands. After the last member it returns io.EOF, but only if
-// nothing follows the object.
+// escape, and where its value stands. After the last member it returns io.EOF,
+// but only if nothing follows the object.
 func (r *objectReader) next() (name []byte, value span, err error) {
-	if r.decoder.PeekKind() == '}' {
-		_, errBrace := r.decoder.ReadToken()
-		_, errEnd := r.decoder.ReadToken()
-		if errBrace != nil || errEnd != io.EOF { //nolint:errorlint // the decoder returns it bare
+	kind, err := r.token()
+	if err != nil {
+		return nil, span{}, errObject
+	}
+	if kind == '}' {
+		if _, err := r.token(); err != io.EOF { //nolint:errorlint // the decoder returns it bare
 			return nil, span{}, errObject
 		}
 		return nil, span{}, io.EOF
 	}
-	at, err := r.scalar()
-	if err != nil {
-		return nil, span{}, err
-	}
-	name = r.text[at.start+1 : at.end-1]
+	name = r.text[r.at.start+1 : r.at.end-1]
 	if bytes.IndexByte(name, '\\') >= 0 {
-		// What ReadValue has passed is a string, and can be unquoted.
-		name, _ = jsontext.AppendUnquote(nil, r.text[at.start:at.end])
+		// What the decoder has passed is a string, and can be unquoted.
+		name, _ = jsontext.AppendUnquote(nil, r.text[r.at.start:r.at.end])
 	}
 	value, err = r.value()
 	return name, value, err
@@ -75,64 +92,42 @@ func (r *objectReader) next() (name []byte, value span, err error) {
 // value reads the value of a member, to whatever depth it has.
 func (r *objectReader) value() (span, error) {
 	r.items, r.areStrings = r.items[:0], false
-	kind := r.decoder.PeekKind()
-	if kind != '{' && kind != '[' {
-		return r.scalar()
-	}
-	var whole span
-	for opened := false; !opened || r.decoder.StackDepth() > 1; opened = true {
-		switch r.decoder.PeekKind() {
-		case '{', '[':
-			if _, err := r.decoder.ReadToken(); err != nil || r.decoder.StackDepth() > maxDepth {
-				return span{}, errObject
-			}
-			if !opened {
-				whole.start = int(r.decoder.InputOffset()) - 1
-			}
-			r.areStrings = kind == '[' && !opened
-		case '}', ']':
-			if _, err := r.decoder.ReadToken(); err != nil {
-				return span{}, errObject
-			}
-		case '"':
-			item, err := r.scalar()
-			if err != nil {
-				return span{}, err
-			}
-			if r.areStrings {
-				r.items = append(r.items, item)
-			}
-		default:
-			if _, err := r.scalar(); err != nil {
-				return span{}, err
-			}
-			r.areStrings = false
-		}
-	}
-	whole.end = int(r.decoder.InputOffset())
-	return whole, nil
-}
-
-// scalar reads a string, a number, true, false or null.
-func (r *objectReader) scalar() (span, error) {
-	raw, err := r.decoder.ReadValue()
+	kind, err := r.token()
 	if err != nil {
 		return span{}, errObject
 	}
-	end := int(r.decoder.InputOffset())
-	return span{end - len(raw), end}, nil
+	whole := r.at
+	if kind != '{' && kind != '[' {
+		return whole, nil
+	}
+	r.areStrings = kind == '['
+	for r.decoder.StackDepth() > 1 {
+		kind, err := r.token()
+		if err != nil || r.decoder.StackDepth() > maxDepth {
+			return span{}, errObject
+		}
+		switch kind {
+		case ']', '}':
+		case '"':
+			if r.areStrings {
+				r.items = append(r.items, r.at)
+			}
+		default:
+			r.areStrings = false
+		}
+	}
+	whole.end = r.at.end
+	return whole, nil
 }
 
 // unquote returns the text of a JSON string that a strict reader has passed.
 // Without an escape, as nearly always, it is a part of raw itself.
 func unquote(raw string) string {
-	for i := 1; i < len(raw)-1; i++ {
-		if raw[i] == '\\' {
-			text, _ := jsontext.AppendUnquote(nil, raw)
-			return string(text)
-		}
+	if strings.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
 	}
-	return raw[1 : len(raw)-1]
+	text, _ := jsontext.AppendUnquote(nil, raw)
+	return string(text)
 }
 
 // unquotesTo reports whether the text of a JSON string is want. It allocates
