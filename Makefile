@@ -94,7 +94,7 @@ screenshots: $(NODE_MODULES) ## take the documents' screenshots anew
 fuzz: ## run every fuzz target for FUZZTIME
 	$(call each,for pkg in $$(go list ./...); do \
 		for name in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
-			echo "$$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+			echo "$$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$pkg"; \
 		done; \
 	done)
 

@@ -81,7 +81,7 @@ func (s *spill) assertClean(t *testing.T, what string, secrets ...string) {
 		for _, form := range []string{
 			secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
 			base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
-			strings.Trim(fmt.Sprint([]byte(secret)), "[]"), strings.Trim(fmt.Sprintf("%q", secret), `"`),
+			strings.Trim(fmt.Sprintf("%d", []byte(secret)), "[]"), strings.Trim(fmt.Sprintf("%q", secret), `"`),
 		} {
 			if strings.Contains(printed, form) {
 				at := strings.Index(printed, form)
