@@ -26,7 +26,9 @@ func source(token string, err error) func(context.Context) (string, error) {
 
 // signedOnly are transport credentials of a protocol that signs what it sends
 // and does not encrypt it.
-type signedOnly struct{ credentials.TransportCredentials }
+type signedOnly struct {
+	credentials.TransportCredentials
+}
 
 type signedInfo struct{ credentials.CommonAuthInfo }
 
