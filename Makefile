@@ -22,7 +22,7 @@ NODE_MODULES = e2e/node_modules/.package-lock.json
 
 # Scripts that drive a vendor's own code: each prints its scenarios and fails
 # if one does. They need Debian's chromium, or its path in CHROMIUM.
-E2E_SCRIPTS = e2e/embedreach-tokens.mjs e2e/embedreach.mjs
+E2E_SCRIPTS = e2e/embedreach-tokens.mjs e2e/embedreach.mjs e2e/spa.mjs
 
 # each runs its command in every module of go.work and names the module first.
 define each
@@ -81,6 +81,10 @@ e2e: $(NODE_MODULES) ## the end-to-end tests alone, with what they say
 e2e-scripts: $(NODE_MODULES) ## the browser and node scripts of the end-to-end tests
 	@for script in $(E2E_SCRIPTS); do echo "== $$script"; node "$$script"; done
 
+.PHONY: demo-sdk
+demo-sdk: $(NODE_MODULES) ## sign in with ReachFive's own SDK, in a Chromium that trusts the demo's tenant
+	node e2e/demo-sdk.mjs
+
 .PHONY: demo-embedded
 demo-embedded: $(NODE_MODULES) ## serve examples/embedded with a tenant of its own
 	node e2e/embedded-bundle.mjs
@@ -89,6 +93,7 @@ demo-embedded: $(NODE_MODULES) ## serve examples/embedded with a tenant of its o
 .PHONY: screenshots
 screenshots: $(NODE_MODULES) ## take the documents' screenshots anew
 	node e2e/embedreach.mjs --screenshot docs/embedded-ui.png
+	node e2e/spa.mjs --screenshots docs
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

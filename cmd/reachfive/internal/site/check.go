@@ -12,8 +12,8 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// check verifies the token of a form as POST /session does, but for the nonce,
-// and starts no session. It tells what was checked.
+// check verifies a token as POST /session does, but for the nonce, and starts no
+// session; for curl's sake it takes a Bearer token too. It tells what was checked.
 func check(v *reachfive.Verifier) http.Handler {
 	show := func(w http.ResponseWriter, r *http.Request) {
 		user, _ := reachfive.UserFromContext(r.Context())
@@ -34,7 +34,7 @@ func check(v *reachfive.Verifier) http.Handler {
 			},
 		})
 	}
-	guarded := reachfive.Middleware(noting{v}, reachfive.TokenFrom(reachfive.FromForm("idtoken")))(http.HandlerFunc(show))
+	guarded := reachfive.Middleware(noting{v}, reachfive.TokenFrom(reachfive.FromForm("idtoken"), reachfive.FromBearer()))(http.HandlerFunc(show))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		guarded.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), kidKey{}, new(string))))
 	})

@@ -77,6 +77,7 @@ export function ownClient({ tenant, clientId, redirectUri }) {
 
     async signOut({ refreshToken, accessToken }) {
       await Promise.all([refreshToken, accessToken].map((token) => post('/oauth/revoke', { token })))
+      location.assign(`${tenant}/identity/v1/logout?${new URLSearchParams({ redirect_to: redirectUri })}`)
     },
   }
 }

@@ -140,16 +140,21 @@ async function showSession(name) {
   if (!tokens) byID('unchecked').textContent = 'The page was loaded anew: the session goes on, the ID token is gone.'
 }
 
+// signOut ends the session here, then the tokens at the tenant, from where the
+// page comes back.
 async function signOut() {
-  say('')
-  try {
-    await fetch('/session', { method: 'DELETE' })
-    if (tokens) await client.signOut(tokens)
-  } catch (error) {
-    say(error.message) // the tenant may be down; the session is over all the same
-  }
+  const ending = tokens
+  const response = await fetch('/session', { method: 'DELETE' })
+  if (!response.ok) throw new Error('The backend did not end the session')
   tokens = deadline = undefined
   sessionStorage.removeItem('signed-in')
+  showSignedOut()
+  if (!ending) return
+  sessionStorage.setItem('signed-out', 'yes')
+  await client.signOut(ending)
+}
+
+function showSignedOut() {
   byID('who').hidden = true
   byID('sign-in').hidden = false
   byID('checks').hidden = true
@@ -291,6 +296,8 @@ async function main() {
   byID(config.mode === 'own' ? 'to-own' : 'to-sdk').setAttribute('aria-current', 'page')
   listForgeries()
   wire()
+  if (sessionStorage.getItem('signed-out')) showSignedOut()
+  sessionStorage.removeItem('signed-out')
   await provider('', 'GET')
   const settings = { ...config, redirectUri }
   if (config.mode === 'no-sdk') return whyNot('The vendor’s SDK is not part of this command: make demo-sdk brings it, in a browser that trusts the tenant’s certificate.')

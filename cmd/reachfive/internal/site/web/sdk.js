@@ -19,6 +19,6 @@ export async function sdkClient({ tenant, domain, clientId, redirectUri }) {
     },
 
     signOut: ({ refreshToken, accessToken }) =>
-      client.revokeToken({ tokens: [refreshToken, accessToken] }).catch(readable),
+      client.logout({ redirectTo: redirectUri }, { tokens: [refreshToken, accessToken] }).catch(readable),
   }
 }
