@@ -18,7 +18,7 @@ func TestKeyContractNamesTestsThatExist(t *testing.T) {
 	require.NoError(t, err)
 	var tests strings.Builder
 	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // a test of this package
+		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		tests.Write(text)
 	}

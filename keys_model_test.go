@@ -298,7 +298,7 @@ func checkModel(rt *rapid.T, steps map[string]int) {
 		"known":   count("known", func(rt *rapid.T) { verify(rt, pick(rt, m.tokens)) }),
 		"any":     count("any", func(rt *rapid.T) { verify(rt, pick(rt, all)) }),
 		"unknown": count("unknown", func(rt *rapid.T) { verify(rt, "junk") }),
-		"rotate": count("rotate", func(rt *rapid.T) {
+		"rotate": count("rotate", func(*rapid.T) {
 			if len(all) < len(rsaKeys()) {
 				kid := tenant.Rotate()
 				all[kid] = tenant.Token(far)
