@@ -207,7 +207,7 @@ func TestKeyLifetimeIsCacheControlsWithinBounds(t *testing.T) { // F31
 				assert.Equal(t, tt.want, s.FreshUntil.Sub(s.FetchedAt))
 				// An hour of steady traffic costs between 1 and 75 fetches.
 				token := w.Token()
-				for start := time.Now(); time.Since(start) < time.Hour; pass(time.Second) {
+				for start := time.Now(); time.Since(start) < time.Hour; pass(5 * time.Second) {
 					w.acceptsAtOnce(token)
 				}
 				assert.LessOrEqual(t, w.requests(), 76)
@@ -566,7 +566,9 @@ func TestKeyCountsOfAFloodOfJunkKIDs(t *testing.T) { // F22, F23
 							// Nobody looks at the signature of an unknown kid.
 							header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"` + kid + `"}`))
 							w.refuses(header+"."+claims, reachfive.CodeUnknownKey)
-							w.acceptsAtOnce(known)
+							if i%10 == 0 {
+								w.acceptsAtOnce(known)
+							}
 							pass(tt.pace)
 						}
 					})

@@ -1,0 +1,5 @@
+//go:build race
+
+package reachfive_test
+
+const raceDetector = true
