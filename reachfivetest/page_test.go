@@ -243,7 +243,7 @@ func TestSignInHandlerSignsInOverHTTPWhileTheKeysStayBehindTLS(t *testing.T) {
 
 func TestCertificateIsTheOneThatIsShown(t *testing.T) {
 	tenant := reachfivetest.NewTenant(t)
-	res, err := tenant.Client().Get(tenant.Issuer() + "/jwks.json") //nolint:noctx // the client ends with the test
+	res, err := tenant.Client().Get(tenant.Issuer() + "/jwks.json")
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	assert.True(t, tenant.Certificate().Equal(res.TLS.PeerCertificates[0]))

@@ -25,8 +25,9 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-	"github.com/reachfive-community/reachfive"
 	"github.com/rs/cors"
+
+	"github.com/reachfive-community/reachfive"
 )
 
 const (

@@ -131,7 +131,8 @@ func (p *provider) retired() string {
 // that the verifier has never seen.
 func (p *provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	kind := r.PathValue("kind")
-	token, known := "", true
+	var token string
+	known := true
 	if kind == "new-key" {
 		p.rotate()
 		token = p.tenant.Token()
