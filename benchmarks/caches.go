@@ -30,7 +30,7 @@ func (b *bench) caches() string {
 	figures := map[string]map[string][]float64{}
 	var names []string
 	line := regexp.MustCompile(`(?m)^BenchmarkTokenCache/([^/]+)/(\w+?)(?:-\d+)?\s+\d+\s+(.*)$`)
-	rounds := max(3, b.rounds/30)
+	rounds := max(3, b.rounds/60)
 	for range rounds {
 		for _, binary := range binaries {
 			run := exec.CommandContext(ctx, binary, "-test.run=^$", "-test.bench=^BenchmarkTokenCache$", "-test.benchtime=150ms") //nolint:gosec // built above

@@ -2,7 +2,7 @@
 // offer for it, and beside the bare signature.
 //
 // Everything runs in one process, in rounds: in each, every contestant has its
-// turn for a few milliseconds, in random order, so that whatever else the
+// turn for a millisecond, in random order, so that whatever else the
 // machine does falls on all of them alike. Figures are medians over the
 // rounds; a ratio is the median of the ratios within a round.
 //

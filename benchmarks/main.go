@@ -27,8 +27,8 @@ func main() {
 	write := flag.String("write", "", "the `directory` whose performance.md and charts are written")
 	only := flag.String("only", "", "run these `sections` only, separated by commas")
 	root := flag.String("root", "..", "the `directory` of the repository")
-	rounds := flag.Int("rounds", 150, "rounds of a race")
-	turn := flag.Duration("turn", 4*time.Millisecond, "time of one contestant in one round")
+	rounds := flag.Int("rounds", 300, "rounds of a race")
+	turn := flag.Duration("turn", time.Millisecond, "time of one contestant in one round")
 	flag.Parse()
 
 	b := &bench{track: track{rounds: *rounds, turn: *turn, parallel: 1}, root: *root, docs: *write}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -73,15 +74,17 @@ func (t track) race(contestants []contestant) []result {
 	return results
 }
 
-// once runs the operation n times and returns the nanoseconds of one.
+// once runs the operation n times and returns the nanoseconds of one: of the
+// processor if it is serial, else of the clock on the wall.
 func (t track) once(run func() error, n int) float64 {
-	start := time.Now()
 	if t.parallel <= 1 {
+		start := processorTime()
 		for range n {
 			_ = run()
 		}
-		return float64(time.Since(start).Nanoseconds()) / float64(n)
+		return float64(processorTime()-start) / float64(n)
 	}
+	start := time.Now()
 	var wg sync.WaitGroup
 	each := max(1, n/t.parallel)
 	for range t.parallel {
@@ -95,14 +98,25 @@ func (t track) once(run func() error, n int) float64 {
 	return float64(time.Since(start).Nanoseconds()) / float64(each*t.parallel)
 }
 
+// processorTime is what this process has used, all threads of it: other
+// processes do not count.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// calibrate returns how many operations fill a turn. It goes by the
+// processor's time: one that was kept waiting would else have turns so short
+// that it meets cold caches and nothing else.
 func calibrate(run func() error, turn time.Duration) int {
 	for n := 1; ; n *= 2 {
-		start := time.Now()
+		start := processorTime()
 		for range n {
 			_ = run()
 		}
-		if took := time.Since(start); took >= turn/2 || n > 1<<24 {
-			return max(1, int(float64(n)*float64(turn)/float64(took)))
+		if took := processorTime() - start; took >= turn/2 || n > 1<<24 {
+			return max(1, int(float64(n)*float64(turn)/float64(max(took, 1))))
 		}
 	}
 }
