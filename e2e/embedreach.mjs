@@ -15,7 +15,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import jwt from 'jsonwebtoken'
-import { chromium } from 'playwright-core'
+import { launch } from './chromium.mjs'
 import { bundle } from './embedded-bundle.mjs'
 import { answerReach } from './reach-api.mjs'
 import { finish, scenario } from './scenarios.mjs'
@@ -273,12 +273,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 try {
   await new Promise((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
   origin = await startBackend()
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    headless: !flags.headed,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
-  })
+  browser = await launch({ headless: !flags.headed })
   await scenarios()
 } finally {
   await browser?.close()

@@ -363,13 +363,14 @@ await scenario("measured: without its global declared the SDK's bundle evaluates
 
 if (flags.screenshots) {
   for (const colorScheme of ['light', 'dark']) {
-    await scenario(`screenshot, ${colorScheme}`, on('/', { colorScheme, deviceScaleFactor: 1.5 }, async ({ page }) => {
+    await scenario(`screenshot, ${colorScheme}`, on('/', { colorScheme }, async ({ page }) => {
       await signIn(page)
       await button(page, 'Try them all').click()
       await page.waitForFunction(() => document.querySelectorAll('#forgeries .pill').length === 9)
       await button(page, 'Send my token').click()
       await answer(page).getByText('Your token passes').waitFor()
       await page.evaluate(() => document.activeElement.blur())
+      await page.mouse.move(0, 0)
       await page.screenshot({ path: join(flags.screenshots, `demo-${colorScheme}.png`), fullPage: true })
     }))
   }

@@ -67,7 +67,7 @@ func (c *demoCommand) Run(ctx context.Context, env environment) error {
 func (c *demoCommand) runDemo(ctx context.Context, env environment, tenant *reachfivetest.Tenant, v *reachfive.Verifier) error {
 	visitor := &browser{tenant: tenant, email: "john.doe@example.com", password: rand.Text()}
 	tenant.AddUser(visitor.password, map[string]any{
-		"email": visitor.email, "email_verified": true,
+		"sub": "AVqvOB58Fg6nZfQ0ZqXt", "email": visitor.email, "email_verified": true,
 		"name": "John Doe", "given_name": "John", "family_name": "Doe", "birthdate": "1983-11-13", "locale": "en_US",
 	})
 	api, err := startAPI(ctx, v, nil)

@@ -7,6 +7,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -272,4 +273,20 @@ func TestAnOutageSignsNobodyOut(t *testing.T) {
 func TestAnImpossibleOriginPanicsWhileWiring(t *testing.T) {
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 	assert.Panics(t, func() { spa.Handler(tenant.Verifier(), spa.NewSessions(), "app.example.com") })
+}
+
+func TestTheREADMEShowsThisCode(t *testing.T) {
+	source, err := os.ReadFile("spa.go")
+	require.NoError(t, err)
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	for from, to := range map[string]string{"\tsignIn := ": "\n\n", "func nonceOfThisBrowser": "\n}\n"} {
+		_, code, found := strings.Cut(string(source), from)
+		require.True(t, found)
+		code, _, _ = strings.Cut(from+code, to)
+		if strings.HasPrefix(code, "\t") {
+			code = strings.ReplaceAll("\n"+code, "\n\t", "\n")
+		}
+		assert.Contains(t, string(readme), strings.TrimSpace(code))
+	}
 }

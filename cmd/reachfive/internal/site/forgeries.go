@@ -34,10 +34,14 @@ func forgeries() []forgery {
 	}
 }
 
-// forge makes the token of that kind; false if there is no such kind.
+// forge makes the token of that kind: one of the forgeries, or a good one of a
+// key made for it. False if there is no such kind.
 func (p *provider) forge(kind string) (string, bool) {
 	t := p.tenant
 	switch kind {
+	case "new-key":
+		p.rotate()
+		return t.Token(), true
 	case "expired":
 		return t.Token(reachfivetest.Expired()), true
 	case "audience":

@@ -130,15 +130,7 @@ func (p *provider) retired() string {
 // serveToken hands out a token: one of the forgeries, or a good one of a key
 // that the verifier has never seen.
 func (p *provider) serveToken(w http.ResponseWriter, r *http.Request) {
-	kind := r.PathValue("kind")
-	var token string
-	known := true
-	if kind == "new-key" {
-		p.rotate()
-		token = p.tenant.Token()
-	} else {
-		token, known = p.forge(kind)
-	}
+	token, known := p.forge(r.PathValue("kind"))
 	if !known {
 		http.NotFound(w, r)
 		return
