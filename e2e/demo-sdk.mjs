@@ -18,7 +18,9 @@ const chromium = spawn(executablePath, [
   ...process.argv.slice(2), `${url}sdk`,
 ], { stdio: 'ignore' })
 chromium.on('error', (error) => console.error(`Chromium did not start: ${error.message}`))
-process.once('exit', () => chromium.kill())
+process.once('exit', () => {
+  chromium.kill('SIGKILL') // before its profile goes
+  rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
+})
 await new Promise((resolve) => chromium.once('close', resolve))
 stop()
-rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
