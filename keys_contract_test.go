@@ -344,6 +344,8 @@ func TestKeyMaxStaleNeverEndsBeforeTheLifetime(t *testing.T) {
 		w.SetDown(true)
 		pass(10*time.Minute - time.Nanosecond)
 		w.acceptsAtOnce(w.Token())
+		require.NoError(t, w.v.HealthCheck(t.Context()))
+		assert.Equal(t, w.v.Status().FreshUntil, w.v.Status().ServesUntil)
 		pass(time.Nanosecond)
 		synctest.Wait()
 		pass(2 * time.Second)
