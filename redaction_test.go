@@ -71,7 +71,7 @@ func (s *spill) json(t *testing.T, values ...any) {
 		for _, v := range []any{value, []any{value}, map[string]any{"k": value}, struct{ Exported any }{value}} {
 			text, err := json.Marshal(v)
 			require.NoError(t, err)
-			s.Write(text)
+			_, _ = s.Write(text)
 			slog.New(slog.NewJSONHandler(s, nil)).Info("printed", "value", v)
 		}
 	}
