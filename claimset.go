@@ -192,6 +192,7 @@ func claimOf(name []byte) (c claim, camel bool) {
 // whatever order they stand.
 type claimSet struct {
 	payload string // the whole of it
+	escapes bool   // it has a backslash somewhere
 	values  [claims]span
 	wire    [claims]bool // the value stands under its wire name
 	aud     stringArray
@@ -214,7 +215,7 @@ func (p *claimSet) read(r *objectReader, payload []byte) error {
 	for {
 		name, value, err := r.next()
 		if err == io.EOF { //nolint:errorlint // the reader returns it bare
-			p.payload = string(payload)
+			p.payload, p.escapes = string(payload), r.escapes
 			return nil
 		}
 		if err != nil {
@@ -242,13 +243,21 @@ func (p *claimSet) raw(c claim) string {
 	return p.payload[p.values[c].start:p.values[c].end]
 }
 
+// unquote returns the text of a string of the payload.
+func (p *claimSet) unquote(raw string) string {
+	if !p.escapes {
+		return raw[1 : len(raw)-1]
+	}
+	return unquote(raw)
+}
+
 // text returns a string claim, and "" where it is absent or anything else.
 func (p *claimSet) text(c claim) string {
 	raw := p.raw(c)
 	if raw == "" || raw[0] != '"' {
 		return ""
 	}
-	return unquote(raw)
+	return p.unquote(raw)
 }
 
 // strings returns the strings of an array of strings, or a bare string, in
@@ -256,13 +265,13 @@ func (p *claimSet) text(c claim) string {
 func (p *claimSet) strings(c claim, array stringArray, into []string) ([]string, bool) {
 	raw := p.raw(c)
 	if raw != "" && raw[0] == '"' {
-		return append(into, unquote(raw)), true
+		return append(into, p.unquote(raw)), true
 	}
 	if !array.are {
 		return nil, false
 	}
 	for _, item := range array.items {
-		into = append(into, unquote(p.payload[item.start:item.end]))
+		into = append(into, p.unquote(p.payload[item.start:item.end]))
 	}
 	return into, true
 }
@@ -294,7 +303,7 @@ func (r *claimReader) required(c claim) string {
 	case raw[0] != '"':
 		r.refuse(CodeInvalidClaim, c)
 	default:
-		return unquote(raw)
+		return r.unquote(raw)
 	}
 	return ""
 }
@@ -304,7 +313,7 @@ func (r *claimReader) identity(c claim) string {
 	switch raw := r.raw(c); {
 	case raw == "", raw == "null":
 	case raw[0] == '"':
-		return unquote(raw)
+		return r.unquote(raw)
 	default:
 		r.refuse(CodeInvalidClaim, c)
 	}
@@ -393,7 +402,7 @@ func (r *claimReader) dateTime(c claim) time.Time {
 		}
 		return time.Time{}
 	}
-	text := unquote(raw)
+	text := r.unquote(raw)
 	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
 		if t, err := time.Parse(layout, text); err == nil {
 			return t.UTC()

@@ -28,6 +28,7 @@ type span struct{ start, end int }
 // meaning to its caller. Its memory is reused from one object to the next.
 type objectReader struct {
 	text    []byte
+	escapes bool         // text has a backslash: a string may not be what its text is
 	source  bytes.Buffer // reads text
 	decoder jsontext.Decoder
 	at      span // of the last token
@@ -42,6 +43,7 @@ type objectReader struct {
 // been read.
 func (r *objectReader) open(text []byte) error {
 	r.text, r.source = text, *bytes.NewBuffer(text)
+	r.escapes = bytes.IndexByte(text, '\\') >= 0
 	r.decoder.Reset(&r.source)
 	r.at = span{}
 	if kind, err := r.token(); err != nil || kind != '{' {
@@ -81,7 +83,7 @@ func (r *objectReader) next() (name []byte, value span, err error) {
 		return nil, span{}, io.EOF
 	}
 	name = r.text[r.at.start+1 : r.at.end-1]
-	if bytes.IndexByte(name, '\\') >= 0 {
+	if r.escapes && bytes.IndexByte(name, '\\') >= 0 {
 		// What the decoder has passed is a string, and can be unquoted.
 		name, _ = jsontext.AppendUnquote(nil, r.text[r.at.start:r.at.end])
 	}

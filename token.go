@@ -43,16 +43,16 @@ func splitToken(token string) (compact, error) {
 	if len(token) > maxTokenSize {
 		return compact{}, refuse(CodeMalformedToken)
 	}
-	first := strings.IndexByte(token, '.')
-	last := strings.LastIndexByte(token, '.')
-	if first == last || strings.IndexByte(token[first+1:last], '.') >= 0 {
+	header, rest, _ := strings.Cut(token, ".")
+	payload, signature, two := strings.Cut(rest, ".")
+	if !two || strings.IndexByte(signature, '.') >= 0 {
 		return compact{}, refuse(CodeMalformedToken)
 	}
 	return compact{
-		signed:    token[:last],
-		header:    token[:first],
-		payload:   token[first+1 : last],
-		signature: token[last+1:],
+		signed:    token[:len(header)+1+len(payload)],
+		header:    header,
+		payload:   payload,
+		signature: signature,
 	}, nil
 }
 
