@@ -41,10 +41,11 @@
 //  3. the key: the candidates of the token's kid;
 //  4. the signature, before any of the payload is parsed;
 //  5. the payload: one JSON object without duplicate members at any depth;
-//  6. the claims: iss, aud, azp, exp, iat, nbf, auth_time and sub (OpenID
-//     Connect Core 1.0 section 3.1.3.7), and that it is no access token or
-//     logout token;
-//  7. the types of the identity claims, of which none is coerced;
+//  6. each claim by itself: iss, aud, exp, iat and sub are there, none is of
+//     another type, no type is coerced, and nothing makes it an access token or
+//     a logout token;
+//  7. what was expected: iss, then aud and azp, then exp, iat, nbf and auth_time
+//     by the clock (OpenID Connect Core 1.0 section 3.1.3.7);
 //  8. the Checks of [WithChecks], and then those of the call: [Nonce],
 //     [MaxAge], [ACR] and so on.
 //

@@ -13,6 +13,8 @@ import (
 // whatever Verify returned. The zero Code, "", stands for no refusal.
 //
 // The values are stable: they may be logged, counted and sent to clients.
+// string(c) is the value; fmt and slog print a Code as the sentence that it is
+// as an error.
 type Code string
 
 // The reasons for a refusal, in the order in which a token meets them.
@@ -133,6 +135,9 @@ func (c Code) HTTPStatus() int {
 
 // Error returns the code and its one fixed sentence.
 func (c Code) Error() string {
+	if c == "" {
+		return "reachfive: no refusal"
+	}
 	row, known := c.row()
 	if !known {
 		return "reachfive: " + string(c)
@@ -153,7 +158,8 @@ type Error struct {
 	MaxAge time.Duration
 	// ACRValues are the values of acr that the ACR check would have taken.
 	ACRValues []string
-	// RetryAfter is when a new attempt makes sense; 0 where it makes none.
+	// RetryAfter is how long from now a new attempt makes sense; 0 where it
+	// makes none.
 	RetryAfter time.Duration
 
 	detail string // what was configured or expected, never what was received
@@ -173,15 +179,10 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Is reports whether target is the error's Code, or an Error of that Code.
+// Is reports whether target is the error's Code, for errors.Is(err, CodeExpired).
 func (e *Error) Is(target error) bool {
-	switch t := target.(type) {
-	case Code:
-		return t == e.Code
-	case *Error:
-		return t == e
-	}
-	return false
+	code, ok := target.(Code)
+	return ok && e != nil && code == e.Code
 }
 
 // Unwrap returns what caused the refusal, if anything did: the error of a

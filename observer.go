@@ -39,7 +39,7 @@ type FetchCause string
 
 // The causes of a fetch.
 const (
-	CauseFirst      FetchCause = "first"       // there was no key set, or none that may still serve
+	CauseFirst      FetchCause = "first"       // nothing had been fetched yet, or nothing that may still serve
 	CauseAhead      FetchCause = "ahead"       // most of the lifetime was over
 	CauseLifetime   FetchCause = "lifetime"    // the lifetime was over
 	CauseUnknownKID FetchCause = "unknown_kid" // a token named a key that was not at hand

@@ -288,7 +288,7 @@ func parseDomain(domain string) (string, error) {
 		return "", errors.New("the domain is empty")
 	}
 	if strings.Contains(host, "://") {
-		return "", errors.New("want a host name or https")
+		return "", errors.New("want a host name, or https:// before it")
 	}
 	if strings.ContainsAny(host, "/?#@") {
 		return "", errors.New("want host or host:port, without user information, path, query and fragment")

@@ -39,11 +39,15 @@ type Status struct {
 	Keys []KeyStatus
 	// FetchedAt is when the last good fetch began; zero before the first.
 	FetchedAt time.Time
-	// FreshUntil is when the lifetime of the keys ends.
+	// FreshUntil is when the lifetime of the keys ends; zero before the first
+	// good fetch.
 	FreshUntil time.Time
-	// ServesUntil is when the keys stop serving if no fetch is good until then.
+	// ServesUntil is when the keys stop serving if no fetch is good until then;
+	// zero before the first good fetch.
 	ServesUntil time.Time
-	// NextAttempt is when the next request starts a fetch.
+	// NextAttempt is the time from which on a request starts a fetch; zero
+	// before the first fetch, which any request starts, and where none will:
+	// for HS256, and after Close.
 	NextAttempt time.Time
 	// Failing tells whether the last fetch failed.
 	Failing bool

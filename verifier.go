@@ -15,8 +15,8 @@ import (
 const skew = time.Minute
 
 // Verifier verifies the ID tokens of one ReachFive tenant for one client, or
-// for several of its clients. It is safe for concurrent use, and meant to be
-// made once and kept.
+// for several of its clients. New makes one; the zero Verifier verifies nothing
+// and panics. It is safe for concurrent use, and meant to be made once and kept.
 type Verifier struct {
 	issuer           string
 	audiences        []string

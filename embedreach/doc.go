@@ -14,11 +14,12 @@
 //		}
 //		tenant, err := tenantOf(r.Context(), user.Subject) // your own table
 //		return embedreach.Identity{
-//			Email: user.Email, Name: user.Name,
+//			Email: user.Email, Name: cmp.Or(user.Name, user.Email),
 //			ExternalID: user.Subject, TenantExternalID: tenant,
 //		}, err
 //	})
-//	mux.Handle("GET /reach-authtoken", reachfive.Middleware(verifier)(endpoint))
+//	verified := reachfive.Require(reachfive.EmailVerified())
+//	mux.Handle("GET /reach-authtoken", reachfive.Middleware(verifier)(verified(endpoint)))
 //
 // # Limits
 //

@@ -1,6 +1,7 @@
 package embedreach_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -26,13 +27,17 @@ func tenantOf(_ context.Context, subject string) (string, error) {
 }
 
 func reachEndpoint(v *reachfive.Verifier, signer *embedreach.Signer) http.Handler {
-	return reachfive.Middleware(v)(signer.Handler(func(r *http.Request) (embedreach.Identity, error) {
+	endpoint := signer.Handler(func(r *http.Request) (embedreach.Identity, error) {
 		user, _ := reachfive.UserFromContext(r.Context())
 		tenant, err := tenantOf(r.Context(), user.Subject) // your own table, never the request
 		return embedreach.Identity{
-			Email: user.Email, Name: user.Name, ExternalID: user.Subject, TenantExternalID: tenant,
+			Email: user.Email, Name: cmp.Or(user.Name, user.Email), // Reach wants a name
+			ExternalID: user.Subject, TenantExternalID: tenant,
 		}, err
-	}))
+	})
+	// An address that nobody has proved to own must not speak for a business.
+	verified := reachfive.Require(reachfive.EmailVerified())
+	return reachfive.Middleware(v)(verified(endpoint))
 }
 
 func ExampleSigner_Handler() {
@@ -71,7 +76,8 @@ func TestBridgeBehindTheMiddleware(t *testing.T) {
 	}{
 		{"a member", tenant.Token(member, email, name), 200, `{"success":true,"token":"`},
 		{"a user of no tenant", tenant.Token(reachfivetest.Claim("sub", "stranger"), email, name), 403, `{"success":false,"error":"forbidden: `},
-		{"a member without a name", tenant.Token(member, email, reachfivetest.Claim("name", "")), 500, failed},
+		{"a member without a name", tenant.Token(member, email, reachfivetest.Claim("name", "")), 200, `{"success":true,"token":"`},
+		{"a member with an address nobody has verified", tenant.Token(member, email, name, reachfivetest.Claim("email_verified", false)), 403, `{"error":`},
 		{"an expired ID token", tenant.Token(member, reachfivetest.Expired()), 401, `{"error":"invalid_token"`},
 		{"no ID token", "", 401, `{"error":`},
 	} {

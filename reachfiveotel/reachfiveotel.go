@@ -17,9 +17,18 @@
 //	reachfive.keys.refreshes         counter    {refresh}       reachfive.cause, reachfive.result
 //	reachfive.keys.age               gauge      s               reachfive.issuer
 //
-// reachfive.code is "accepted" or a reachfive.Code; a Code of the program's own
-// counts as "other", so that no label can grow without bound. No claim, no
-// token and no key ID is in any of them.
+// reachfive.code is "accepted", a reachfive.Code, or "canceled" or
+// "deadline_exceeded" for a caller that went away; a Code of the program's own
+// counts as "other". reachfive.outcome is "accepted", "refused" or "undecided".
+// reachfive.cause is a reachfive.FetchCause, reachfive.result is "ok" or a class
+// of failure as in reachfive.Status.LastError, with statuses by their hundreds:
+// "status 5xx". So no label can grow without bound, and no claim, no token and
+// no key ID is in any of them.
+//
+// Prometheus writes an underscore for a dot and adds unit and kind:
+// reachfive_verifications_total, reachfive_verification_duration_seconds,
+// reachfive_token_cache_hits_total, reachfive_keys_refreshes_total and
+// reachfive_keys_age_seconds.
 //
 // # Spans
 //

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/reachfive-community/reachfive/cmd/reachfive/internal/doctor"
@@ -46,12 +44,9 @@ func (c *doctorCommand) Run(ctx context.Context, env environment) error {
 	if err := c.complete(env.lookup); err != nil {
 		return err
 	}
-	if c.Token == "-" {
-		text, err := io.ReadAll(io.LimitReader(env.in, 1<<20))
-		if err != nil {
-			return err
-		}
-		c.Token = strings.TrimSpace(string(text))
+	token, err := tokenFrom(c.Token, env.in)
+	if err != nil {
+		return err
 	}
 	if c.client == nil {
 		c.client = &http.Client{Timeout: 10 * time.Second}
@@ -59,7 +54,7 @@ func (c *doctorCommand) Run(ctx context.Context, env environment) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	findings, worst := doctor.Examine(ctx, doctor.Patient{
-		Domain: c.Domain, ClientID: c.ClientID, Token: c.Token, Client: c.client,
+		Domain: c.Domain, ClientID: c.ClientID, Token: token, Client: c.client,
 	})
 	if c.JSON {
 		if err := printJSON(env.out, findings); err != nil {

@@ -29,7 +29,7 @@ func (c *keysCommand) Run(ctx context.Context, env environment) error {
 	}
 	v, err := reachfive.New(c.Domain, c.ClientID, c.options()...)
 	if err != nil {
-		return usageError(err.Error())
+		return configurationError(err)
 	}
 	defer func() { _ = v.Close() }()
 	if err := v.Refresh(ctx); err != nil {

@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -88,7 +89,10 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 			_, _ = fmt.Fprintf(stderr, "reachfive: %s\nreachfive --help tells the usage.\n", err)
 			return exitUsage
 		}
-		_, _ = fmt.Fprintln(stderr, "reachfive:", err)
+		_, _ = fmt.Fprintln(stderr, "reachfive:", strings.TrimPrefix(err.Error(), "reachfive: "))
+		if _, verify := errors.AsType[undecided](err); verify {
+			return exitUndecided
+		}
 		return exitFailed
 	}
 	return exitOK

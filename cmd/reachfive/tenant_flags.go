@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func (f *tenantFlags) complete(lookup func(string) (string, bool)) error {
 func (f *tenantFlags) secret(lookup func(string) (string, bool)) (string, error) {
 	if f.ClientSecretFile == "" {
 		secret, _ := lookup("REACHFIVE_CLIENT_SECRET")
-		return secret, nil
+		return strings.TrimRight(secret, "\r\n"), nil
 	}
 	text, err := os.ReadFile(f.ClientSecretFile)
 	if err != nil {
@@ -60,6 +61,23 @@ func (f *tenantFlags) options() []reachfive.Option {
 		return nil
 	}
 	return []reachfive.Option{reachfive.WithHTTPClient(f.client)}
+}
+
+// tokenFrom is the token that a command is about: its argument, or for - what
+// stands on the standard input. More than a megabyte is not read; a token of
+// that size is refused by its length.
+func tokenFrom(argument string, stdin io.Reader) (string, error) {
+	if argument != "-" {
+		return argument, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(stdin, 1<<20))
+	return strings.TrimSpace(string(text)), err
+}
+
+// configurationError tells what New has against the flags. The program's name
+// stands before every error, so the package's need not follow it.
+func configurationError(err error) error {
+	return usageError(strings.ReplaceAll(err.Error(), "reachfive: ", ""))
 }
 
 // usageError is a mistake of whoever called the command.
@@ -96,8 +114,7 @@ type timeFlag struct{ time.Time }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (t *timeFlag) UnmarshalText(text []byte) error {
-	var seconds int64
-	if n, err := fmt.Sscanf(string(text), "%d", &seconds); n == 1 && err == nil && !bytes.ContainsAny(text, "-:T") {
+	if seconds, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 		t.Time = time.Unix(seconds, 0)
 		return nil
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/reachfive-community/reachfive/cmd/reachfive/internal/explain"
 )
 
-// The exit codes of verify.
+// The exit codes of verify. 1 is a verdict: whatever keeps verify from one, a
+// file that cannot be read as much as a provider that is down, is 2.
 const (
 	exitAccepted  = 0
 	exitRefused   = 1
@@ -35,7 +36,8 @@ func (verifyCommand) Help() string {
 what came, and its claims: the values are the token's own, so use it on tokens of
 your own. The verdict is the library's.
 
-Exit codes: 0 accepted, 1 refused, 2 could not be decided.
+Exit codes: 0 accepted, 1 refused, 2 not decided: the keys cannot be had, a file
+cannot be read, the command is called wrongly.
 
   reachfive verify --domain acme.reach5.net --client-id AtnY5xDg4f - < token.txt
   reachfive verify --domain acme.reach5.net --client-id AtnY5xDg4f --client-secret-file secret.txt "$TOKEN"
@@ -46,16 +48,12 @@ Exit codes: 0 accepted, 1 refused, 2 could not be decided.
 func (c *verifyCommand) Run(ctx context.Context, env environment) error {
 	v, want, err := c.verifier(env)
 	if err != nil {
-		return err
+		return undecided{err}
 	}
 	defer func() { _ = v.Close() }()
-	token := c.Token
-	if token == "-" {
-		text, err := io.ReadAll(io.LimitReader(env.in, 1<<20))
-		if err != nil {
-			return err
-		}
-		token = strings.TrimSpace(string(text))
+	token, err := tokenFrom(c.Token, env.in)
+	if err != nil {
+		return undecided{err}
 	}
 	report := explain.Token(ctx, v, want, token)
 	if c.JSON {
@@ -74,6 +72,11 @@ func (c *verifyCommand) Run(ctx context.Context, env environment) error {
 	return exitCode(exitUndecided)
 }
 
+// undecided is an error that has kept verify from a verdict.
+type undecided struct{ error }
+
+func (e undecided) Unwrap() error { return e.error }
+
 func (c *verifyCommand) verifier(env environment) (*reachfive.Verifier, explain.Expectation, error) {
 	if err := c.complete(env.lookup); err != nil {
 		return nil, explain.Expectation{}, err
@@ -89,6 +92,8 @@ func (c *verifyCommand) verifier(env environment) (*reachfive.Verifier, explain.
 		return nil, want, err
 	}
 	switch {
+	case c.JWKSFile != "" && secret != "":
+		return nil, want, usageError("keys from a file are for RS256, a client secret is for HS256: give one of them")
 	case c.JWKSFile != "":
 		client, err := fileClient(c.JWKSFile)
 		if err != nil {
@@ -101,7 +106,7 @@ func (c *verifyCommand) verifier(env environment) (*reachfive.Verifier, explain.
 	}
 	v, err := reachfive.New(c.Domain, c.ClientID, opts...)
 	if err != nil {
-		return nil, want, usageError(err.Error())
+		return nil, want, configurationError(err)
 	}
 	want.Issuer = v.Status().Issuer
 	return v, want, nil

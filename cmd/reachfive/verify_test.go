@@ -69,8 +69,9 @@ func TestVerifyGoesByTheTimeThatItIsGiven(t *testing.T) {
 	for at, want := range map[string]int{
 		time.Now().Add(23 * time.Hour).Format(time.RFC3339): exitAccepted,
 		time.Now().Add(25 * time.Hour).Format(time.RFC3339): exitRefused,
-		"4000000000": exitRefused,
-		"soon":       exitUsage,
+		"4000000000":  exitRefused,
+		"soon":        exitUsage,
+		"1579510945x": exitUsage,
 	} {
 		var out, errs bytes.Buffer
 		keys := filepath.Join(t.TempDir(), "jwks.json")
@@ -93,6 +94,7 @@ func TestVerifyTakesTheClientSecretFromAFileOrTheEnvironment(t *testing.T) {
 		args []string
 	}{
 		{map[string]string{"REACHFIVE_CLIENT_SECRET": tenant.ClientSecret}, nil},
+		{map[string]string{"REACHFIVE_CLIENT_SECRET": tenant.ClientSecret + "\n"}, nil},
 		{nil, []string{"--client-secret-file", secret}},
 	} {
 		var out, errs bytes.Buffer
@@ -108,13 +110,42 @@ func TestVerifyThatCannotDecideSaysSo(t *testing.T) {
 	assert.Contains(t, out, "could not be decided")
 }
 
+func TestVerifyGivesNoVerdictOnWhatItCannotRead(t *testing.T) {
+	tenant := reachfivetest.NewTenant(t)
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for _, tt := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--jwks-file", "/nonexistent"}, "no such file"},
+		{[]string{"--jwks-file", t.TempDir()}, "is a directory"},
+		{[]string{"--jwks-file", empty}, ""},
+		{[]string{"--client-secret-file", "/nonexistent"}, "no such file"},
+		{[]string{"--client-secret-file", empty}, "is empty"},
+	} {
+		code, out, errs := command(t, nil, append([]string{
+			"verify", "--domain", tenant.Domain, "--client-id", tenant.ClientID, tenant.Token(),
+		}, tt.args...)...)
+		assert.Equal(t, exitUndecided, code, "%v: %s%s", tt.args, out, errs)
+		assert.Contains(t, errs, tt.says)
+	}
+}
+
+func TestVerifyTakesKeysOrASecret(t *testing.T) {
+	code, _, errs := command(t, map[string]string{"REACHFIVE_CLIENT_SECRET": "a secret of the client, long enough"},
+		"verify", "--domain", "acme.reach5.net", "--client-id", "c", "--jwks-file", os.Args[0], "token")
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, "give one of them")
+}
+
 func TestVerifyNeedsATenant(t *testing.T) {
 	code, _, errs := command(t, nil, "verify", "token")
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, errs, "--domain and --client-id are needed")
 	code, _, errs = command(t, nil, "verify", "--domain", "http://x", "--client-id", "c", "token")
 	assert.Equal(t, exitUsage, code)
-	assert.Contains(t, errs, "domain")
+	assert.True(t, strings.HasPrefix(errs, "reachfive: domain: "), errs)
 }
 
 func TestDoctorExaminesAnEmbeddedTenant(t *testing.T) {

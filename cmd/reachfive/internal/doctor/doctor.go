@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -14,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,12 +62,12 @@ func Examine(ctx context.Context, p Patient) ([]Finding, Level) {
 		e.add("configuration", Failure, err.Error())
 		return e.findings, Failure
 	}
+	e.direct = *p.Client
+	e.direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	status := v.Status()
 	e.discovery(ctx, status.Issuer)
-	if keys := e.keys(ctx, status.JWKSURL); keys != nil {
-		e.eachKey(ctx, keys)
-		e.cache(ctx, v)
-	}
+	e.eachKey(ctx, e.keys(ctx, status.JWKSURL))
+	e.refresh(ctx, v)
 	e.certificate(ctx, status.Issuer)
 	e.clock()
 	e.token()
@@ -78,6 +80,7 @@ func Examine(ctx context.Context, p Patient) ([]Finding, Level) {
 
 type examination struct {
 	Patient
+	direct   http.Client // follows no redirect, as the library does not
 	findings []Finding
 	dates    []skew
 	peer     *tls.ConnectionState
@@ -98,7 +101,7 @@ func (e *examination) get(ctx context.Context, from string) (document []byte, to
 		return nil, 0, err
 	}
 	began := time.Now()
-	response, err := e.Client.Do(request)
+	response, err := e.direct.Do(request)
 	if err != nil {
 		return nil, 0, plain(err)
 	}
@@ -161,7 +164,7 @@ func (e *examination) keys(ctx context.Context, jwksURL string) []json.RawMessag
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if json.Unmarshal(document, &set) != nil || set.Keys == nil {
-		e.add("key set", Failure, "no JWK Set")
+		e.add("key set", Failure, "no JWK Set of less than 512 KiB")
 		return nil
 	}
 	e.add("key set", OK, fmt.Sprintf("%d keys in %v", len(set.Keys), took.Round(time.Millisecond)))
@@ -171,7 +174,6 @@ func (e *examination) keys(ctx context.Context, jwksURL string) []json.RawMessag
 // eachKey asks a Verifier about each key alone, so that what is usable is
 // decided where it is decided for a token; the reason is read off the key.
 func (e *examination) eachKey(ctx context.Context, keys []json.RawMessage) {
-	usable := 0
 	for i, raw := range keys {
 		name, look := describe(raw)
 		name = fmt.Sprintf("key %d %s", i+1, name)
@@ -184,11 +186,7 @@ func (e *examination) eachKey(ctx context.Context, keys []json.RawMessage) {
 			e.add(name, Warning, "not usable: "+look)
 			continue
 		}
-		usable++
 		e.add(name, OK, fmt.Sprintf("usable: %d bits, thumbprint %s", v.Status().Keys[0].Bits, v.Status().Keys[0].Thumbprint))
-	}
-	if usable == 0 {
-		e.add("keys", Failure, "none is usable: every RS256 token is answered with 503")
 	}
 }
 
@@ -228,8 +226,16 @@ func describe(raw json.RawMessage) (name, against string) {
 			reasons = append(reasons, fmt.Sprintf("%d bits, want 2048 to 8192", bits))
 		}
 	}
+	if e, ok := members["e"].(string); ok && e != "AQAB" {
+		reasons = append(reasons, fmt.Sprintf("e is %q: if not AQAB (65537), it has to be a larger odd number", e))
+	}
+	if operations, there := members["key_ops"]; there {
+		if list, ok := operations.([]any); !ok || !slices.Contains(list, any("verify")) {
+			reasons = append(reasons, "key_ops is without verify")
+		}
+	}
 	if reasons == nil {
-		reasons = []string{"it breaks a rule of docs/keys.md"}
+		reasons = []string{"a member is malformed or stands twice, or the modulus is a weak one (CVE-2017-15361)"}
 	}
 	return name, strings.Join(reasons, "; ")
 }
@@ -242,14 +248,17 @@ func bitLength(n string) int {
 	return 8*(len(bytes)-1) + int(math.Floor(math.Log2(math.Max(float64(bytes[0]), 1)))) + 1
 }
 
-// cache tells what the key cache makes of the answer's headers.
-func (e *examination) cache(ctx context.Context, v *reachfive.Verifier) {
-	if err := v.Refresh(ctx); err != nil {
+// refresh has the library fetch the keys by its own rules, which are stricter
+// than reading them: what it does not take verifies no token.
+func (e *examination) refresh(ctx context.Context, v *reachfive.Verifier) {
+	defer func() { _ = v.Close() }()
+	err := v.Refresh(ctx)
+	s := v.Status()
+	if err != nil {
+		e.add("library", Failure, cmp.Or(s.LastError, err.Error())+": every RS256 token is answered with 503")
 		return
 	}
-	defer func() { _ = v.Close() }()
-	s := v.Status()
-	e.add("lifetime", OK, fmt.Sprintf("keys are fresh for %v, and serve for %v through an outage",
+	e.add("library", OK, fmt.Sprintf("takes the keys: they are fresh for %v, and serve for %v through an outage",
 		s.FreshUntil.Sub(s.FetchedAt), s.ServesUntil.Sub(s.FetchedAt)))
 }
 

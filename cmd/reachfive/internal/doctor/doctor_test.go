@@ -1,6 +1,9 @@
 package doctor_test
 
 import (
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,11 +31,11 @@ func TestAHealthyTenantHasNothingToComplainOf(t *testing.T) {
 	tenant := reachfivetest.NewTenant(t, reachfivetest.WithCacheControl("max-age=300"))
 	found, worst := levels(t, tenant, tenant.Token())
 	assert.Equal(t, doctor.OK, worst)
-	for _, check := range []string{"discovery", "issuer", "key set", `key 1 "key-1"`, "lifetime", "certificate", "clock", "token"} {
+	for _, check := range []string{"discovery", "issuer", "key set", `key 1 "key-1"`, "library", "certificate", "clock", "token"} {
 		require.Contains(t, found, check)
 		assert.Equal(t, doctor.OK, found[check].Level, check)
 	}
-	assert.Contains(t, found["lifetime"].Text, "5m0s")
+	assert.Contains(t, found["library"].Text, "5m0s")
 	assert.Contains(t, found["certificate"].Text, "89 days")
 	assert.Contains(t, found["token"].Text, "RS256")
 }
@@ -47,7 +50,7 @@ func TestEachFaultIsFound(t *testing.T) {
 		text  string
 	}{
 		{name: "down", fault: func(t *reachfivetest.Tenant) { t.SetDown(true) }, check: "key set", level: doctor.Failure, text: "status 503"},
-		{name: "weak key", opts: []reachfivetest.Option{reachfivetest.WithKeyBits(1024)}, check: "keys", level: doctor.Failure, text: "none is usable"},
+		{name: "weak key", opts: []reachfivetest.Option{reachfivetest.WithKeyBits(1024)}, check: "library", level: doctor.Failure, text: "no usable key"},
 		{
 			name: "another kind of key", fault: func(t *reachfivetest.Tenant) { t.PublishRaw(`{"kty":"EC","kid":"ec-1"}`) },
 			check: `key 2 "ec-1"`, level: doctor.Warning, text: "kty is EC, want RSA",
@@ -55,6 +58,37 @@ func TestEachFaultIsFound(t *testing.T) {
 		{
 			name: "a secret key", fault: func(t *reachfivetest.Tenant) { t.PublishRaw(`{"kty":"oct","kid":"oct-1","k":"AA"}`) },
 			check: `key 2 "oct-1"`, level: doctor.Warning, text: "rotate it now",
+		},
+		{
+			name: "a key for signing only", fault: func(t *reachfivetest.Tenant) {
+				t.PublishRaw(strings.Replace(t.JWK(t.KID()), "{", `{"key_ops":["sign"],`, 1))
+			},
+			check: `key 2 "key-1"`, level: doctor.Warning, text: "key_ops is without verify",
+		},
+		{
+			name: "an exponent of 3", fault: func(t *reachfivetest.Tenant) {
+				t.PublishRaw(strings.Replace(t.JWK(t.KID()), `"AQAB"`, `"Aw"`, 1))
+			},
+			check: `key 2 "key-1"`, level: doctor.Warning, text: `e is "Aw"`,
+		},
+		{
+			name: "a redirect, which the library does not follow", fault: func(t *reachfivetest.Tenant) {
+				t.OnJWKS(func(w http.ResponseWriter, r *http.Request) bool {
+					http.Redirect(w, r, "/elsewhere", http.StatusFound)
+					return true
+				})
+			},
+			check: "library", level: doctor.Failure, text: "redirect",
+		},
+		{
+			name: "the keys twice, which other parsers take", fault: func(t *reachfivetest.Tenant) {
+				document := `{"keys":[` + t.JWK(t.KID()) + `],"keys":[` + t.JWK(t.KID()) + `]}`
+				t.OnJWKS(func(w http.ResponseWriter, _ *http.Request) bool {
+					_, _ = io.WriteString(w, document)
+					return true
+				})
+			},
+			check: "library", level: doctor.Failure, text: "no JWK Set",
 		},
 		{
 			name: "our clock behind", opts: []reachfivetest.Option{reachfivetest.WithClock(func() time.Time { return time.Now().Add(2 * time.Minute) })},
