@@ -83,11 +83,49 @@ func newTransport() *http.Transport {
 }
 
 // fetch gets the key set within fetchTimeout, whatever the caller's own
-// RoundTripper does.
-func (s *keySource) fetch(ctx context.Context) fetchResult {
+// RoundTripper does. If that fails, the keys may have moved: what the discovery
+// document says now serves the next fetch, and is nothing to this one's outcome.
+func (s *keySource) fetch(ctx context.Context, calls *calls) fetchResult {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	result, err := within(ctx, func(ctx context.Context) (fetchResult, error) { return s.fetchFrom(ctx), nil })
+	jwksURL, mayMove := s.location()
+	result := s.fetchFrom(ctx, calls, jwksURL, mayMove)
+	if result.failure != "" && mayMove {
+		_, _ = within(ctx, calls, func(ctx context.Context) (string, error) {
+			moved, _ := s.discover(ctx)
+			return moved, nil
+		})
+	}
+	return result
+}
+
+// location is where the keys are, "" if that is not known yet, and whether it
+// may be time to ask again.
+func (s *keySource) location() (jwksURL string, mayMove bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since := elapsed(s.readAt, s.now())
+	return s.jwksURL, s.jwksURL != "" && s.discoveryURL != "" && (since < 0 || since >= discoveryEvery)
+}
+
+// fetchFrom gets the key set from jwksURL, or from where the discovery document
+// says.
+func (s *keySource) fetchFrom(ctx context.Context, calls *calls, jwksURL string, mayMove bool) fetchResult {
+	if mayMove {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, fetchTimeout-discoveryShare)
+		defer cancel()
+	}
+	result, err := within(ctx, calls, func(ctx context.Context) (fetchResult, error) {
+		where := jwksURL
+		if where == "" {
+			var failed *fetchError
+			if where, failed = s.discover(ctx); failed != nil {
+				return fetchResult{failure: "discovery: " + failed.class, retryAfter: failed.retryAfter}, nil
+			}
+		}
+		return s.fetchKeys(ctx, where), nil
+	})
 	switch {
 	case errors.Is(err, errPanic):
 		return fetchResult{failure: "panic in the HTTP client"}
@@ -101,39 +139,7 @@ func (s *keySource) fetch(ctx context.Context) fetchResult {
 	return result
 }
 
-// fetchFrom gets the key set from where the keys are now.
-func (s *keySource) fetchFrom(ctx context.Context) fetchResult {
-	jwksURL, mayMove := s.location()
-	if jwksURL == "" {
-		var failed *fetchError
-		if jwksURL, failed = s.discover(ctx); failed != nil {
-			return fetchResult{failure: "discovery: " + failed.class, retryAfter: failed.retryAfter}
-		}
-		mayMove = false
-	}
-	result := s.fetchKeys(ctx, jwksURL, mayMove)
-	if result.failure != "" && mayMove {
-		// The keys may have moved. What is read now serves the next fetch.
-		_, _ = s.discover(ctx)
-	}
-	return result
-}
-
-// location is where the keys are, as far as is known, and whether it may be
-// time to ask again.
-func (s *keySource) location() (jwksURL string, mayMove bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	since := elapsed(s.readAt, s.now())
-	return s.jwksURL, s.discoveryURL != "" && (since < 0 || since >= discoveryEvery)
-}
-
-func (s *keySource) fetchKeys(ctx context.Context, jwksURL string, mayMove bool) fetchResult {
-	if mayMove {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, fetchTimeout-discoveryShare)
-		defer cancel()
-	}
+func (s *keySource) fetchKeys(ctx context.Context, jwksURL string) fetchResult {
 	document, header, failed := s.get(ctx, jwksURL)
 	if failed != nil {
 		return fetchResult{failure: failed.class, retryAfter: failed.retryAfter, url: jwksURL}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -23,7 +24,7 @@ type fetch struct {
 	cancelSave context.CancelFunc
 	done       chan struct{} // closed when the outcome is in the cache
 	err        error         // the outcome, to be read after done
-	ended      chan struct{} // closed when its goroutine ends
+	ended      chan struct{} // closed when its goroutine and all that it called have ended
 }
 
 // wait waits for the outcome, or for the end of the waiting caller's context.
@@ -60,18 +61,20 @@ func (c *keyCache) start(caller context.Context, cause FetchCause) *fetch {
 
 // run is the goroutine of a fetch.
 func (c *keyCache) run(ctx, saving, caller context.Context, f *fetch) {
+	var calls calls
 	defer close(f.ended)
+	defer calls.Wait()
 	defer f.cancelSave()
 	defer f.cancel()
 	began := time.Now()
-	c.loadStored(ctx)
+	c.loadStored(ctx, &calls)
 	startedAt := c.now()
-	result := c.source.fetch(ctx)
+	result := c.source.fetch(ctx, &calls)
 	outcome := c.take(f, startedAt, result)
 	close(f.done)
 	c.report(caller, f.cause, time.Since(began), result, outcome)
 	if outcome.taken && c.records != nil {
-		c.records.save(saving, record{JWKSURL: result.url, FetchedAt: startedAt, JWKS: result.document})
+		c.records.save(saving, &calls, record{JWKSURL: result.url, FetchedAt: startedAt, JWKS: result.document})
 	}
 	c.mu.Lock()
 	delete(c.running, f)
@@ -80,11 +83,11 @@ func (c *keyCache) run(ctx, saving, caller context.Context, f *fetch) {
 
 // loadStored brings back what an earlier process kept, before the first fetch:
 // it serves if that fails.
-func (c *keyCache) loadStored(ctx context.Context) {
+func (c *keyCache) loadStored(ctx context.Context, calls *calls) {
 	if c.records == nil {
 		return
 	}
-	set := c.records.loadOnce(ctx, c.now())
+	set := c.records.loadOnce(ctx, calls, c.now())
 	if set == nil {
 		return
 	}
@@ -152,8 +155,11 @@ func (c *keyCache) takeKeys(f *fetch, startedAt time.Time, result fetchResult) o
 	set.seq, set.fetchedAt, set.lifetime = f.seq, startedAt, result.lifetime
 	set.refreshAfter = jitter(set.lifetime*8/10, set.lifetime*9/10)
 	set.servesFor = max(set.lifetime, c.maxStale)
+	failing := c.failing.Load()
+	failedSince := failing != nil && failing.seq > f.seq // and is down: this answer is older
 	switch {
-	case c.failing.Load() != nil:
+	case failedSince:
+	case failing != nil:
 		o.states = append(o.states, StateRecovered)
 	case old == nil || old.seq == 0:
 		o.states = append(o.states, StateHealthy)
@@ -165,7 +171,9 @@ func (c *keyCache) takeKeys(f *fetch, startedAt time.Time, result fetchResult) o
 		}
 	}
 	c.set.Store(set)
-	c.failing.Store(nil)
+	if !failedSince {
+		c.failing.Store(nil)
+	}
 	return o
 }
 
@@ -203,16 +211,19 @@ func allEnded(fetches []*fetch, limit time.Duration) bool {
 
 var errPanic = errors.New("a panic")
 
+// calls are calls that may have been left to themselves.
+type calls = sync.WaitGroup
+
 // within calls what a caller of this package has written, which may hang
 // whatever its context says, panic, or end its goroutine. It returns when ctx
-// ends, and then leaves the call to itself.
-func within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+// ends, and then leaves the call to itself, one of calls.
+func within[T any](ctx context.Context, calls *calls, call func(context.Context) (T, error)) (T, error) {
 	type returned struct {
 		value T
 		err   error
 	}
 	done := make(chan returned, 1)
-	go func() {
+	calls.Go(func() {
 		var r returned
 		defer func() {
 			if recover() != nil {
@@ -222,7 +233,7 @@ func within[T any](ctx context.Context, call func(context.Context) (T, error)) (
 		}()
 		r.err = errPanic // which runtime.Goexit leaves
 		r.value, r.err = call(ctx)
-	}()
+	})
 	select {
 	case r := <-done:
 		return r.value, r.err

@@ -220,6 +220,9 @@ func (c *keyCache) refresh(ctx context.Context) error {
 		if err := f.wait(ctx); err != nil {
 			return err
 		}
+		if set := c.set.Load(); set != nil && set.seq > arrival {
+			return nil // by this fetch, or by one that has overtaken it
+		}
 		if f.seq > arrival {
 			return f.err
 		}

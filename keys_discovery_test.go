@@ -213,3 +213,20 @@ func TestKeyDiscoveryReadingThatComesLateIsDropped(t *testing.T) {
 		assert.Equal(t, "https://new.example/", w.v.Status().JWKSURL)
 	})
 }
+
+func TestKeyDiscoveryThatHangsTakesNothingFromTheAnswerOfTheKeys(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		w.accepts(w.Token())
+		pass(time.Hour)
+		w.OnJWKS(status(503, "Retry-After", "240"))
+		m.set("") // hangs
+		before := w.requests()
+		for start := time.Now(); time.Since(start) < 230*time.Second; pass(time.Second) {
+			w.accepts(w.Token())
+		}
+		assert.Equal(t, 1, w.requests()-before, "Retry-After binds")
+		assert.Equal(t, "status 503", w.v.Status().LastError)
+	})
+}

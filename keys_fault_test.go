@@ -633,3 +633,39 @@ func (c *bodyCounter) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return res, err
 }
+
+// The provider answers an old request late, and has been down for newer ones
+// since: that is no recovery, and its Retry-After still binds.
+func TestKeyAnswerThatIsOlderThanAFailureEndsNoOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.accepts(w.Token())
+		w.refuses(w.Token(reachfivetest.KID("junk1")), reachfive.CodeUnknownKey) // half of the budget
+		document := `{"keys":[` + w.JWK(w.KID()) + `]}`
+		var requests atomic.Int64
+		w.OnJWKS(func(answer http.ResponseWriter, _ *http.Request) bool {
+			if requests.Add(1) == 1 {
+				time.Sleep(2 * time.Second)
+				_, _ = io.WriteString(answer, document)
+				return true
+			}
+			answer.Header().Set("Retry-After", "120")
+			answer.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		})
+		junk := w.Token(reachfivetest.KID("junk2"))
+		go func() { _, _ = w.v.Verify(t.Context(), junk) }() // the other half
+		pass(time.Second)
+		w.Rotate()
+		rotated := w.Token()
+		unavailable(t, w.v.Refresh(t.Context()))
+		pass(1500 * time.Millisecond) // the late answer is here
+		for range 60 {
+			w.refuses(rotated, reachfive.CodeKeysUnavailable)
+			pass(time.Second)
+		}
+		assert.EqualValues(t, 2, requests.Load())
+		assert.True(t, w.v.Status().Failing)
+		assert.Equal(t, []reachfive.State{reachfive.StateHealthy, reachfive.StateFailing}, w.stateChanges())
+	})
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -321,3 +323,54 @@ func TestKeyStoreHoldsWhatWasFetched(t *testing.T) {
 		assert.Equal(t, uint64(1), w.v.Status().SkippedKeys)
 	})
 }
+
+// A record that is still being written when newer keys come must not land after
+// theirs: the removed key would be back after a restart.
+func TestKeyStoreThatIsSlowAndDeafKeepsTheNewestKeys(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var calls, running atomic.Int64
+		var stored memoryStore
+		w := newWorld(t)
+		w.v = w.verifier(reachfive.WithKeyStore(storeFuncs{save: func(ctx context.Context, record []byte) error {
+			assert.EqualValues(t, 1, running.Add(1), "calls to Save overlap")
+			defer running.Add(-1)
+			if calls.Add(1) == 1 {
+				time.Sleep(300 * time.Millisecond) // whatever ctx says
+			}
+			return stored.Save(ctx, record)
+		}}))
+		leaked := w.KID()
+		token := w.Token()
+		w.accepts(token)
+		w.Rotate()
+		w.RemoveKey(leaked)
+		require.NoError(t, w.v.Refresh(t.Context()))
+		pass(2 * time.Second)
+		require.NoError(t, w.v.Close())
+		assert.EqualValues(t, 2, calls.Load())
+
+		w.SetDown(true)
+		w.v = w.verifier(reachfive.WithKeyStore(&stored))
+		w.refuses(token, reachfive.CodeKeysUnavailable)
+	})
+}
+
+func TestKeyStoreWhoseWarningsPanicTheLoggerEndsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		failing := storeFuncs{
+			load: func(context.Context) ([]byte, error) { return []byte("broken"), nil },
+			save: func(context.Context, []byte) error { return errors.New("disk full") },
+		}
+		w.v = w.verifier(reachfive.WithKeyStore(failing), reachfive.WithLogger(slog.New(panicking{slog.DiscardHandler})))
+		w.accepts(w.Token())
+		pass(time.Second)
+	})
+}
+
+// panicking is a slog.Handler that panics at every line.
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool  { return true }
+func (panicking) Handle(context.Context, slog.Record) error { panic("the handler is broken") }
+func (p panicking) WithAttrs([]slog.Attr) slog.Handler      { return p }

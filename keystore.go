@@ -41,31 +41,31 @@ type keyRecords struct {
 	logger  *slog.Logger
 
 	load   sync.Once
-	saving sync.Mutex // held while a record is saved
+	saving chan struct{} // has one in it while a record is saved
 }
 
 func newKeyRecords(c *config, logger *slog.Logger) *keyRecords {
 	if c.store == nil {
 		return nil
 	}
-	return &keyRecords{store: c.store, issuer: c.issuer, jwksURL: c.jwksURL, logger: logger}
+	return &keyRecords{store: c.store, issuer: c.issuer, jwksURL: c.jwksURL, logger: logger, saving: make(chan struct{}, 1)}
 }
 
 // loadOnce returns the stored key set the first time that it is called. It
 // counts as past its lifetime, so that a fetch is tried before it serves. A
 // record that does not fit is no error, only no key set and a line in the log.
-func (k *keyRecords) loadOnce(ctx context.Context, now time.Time) (set *keySet) {
+func (k *keyRecords) loadOnce(ctx context.Context, calls *calls, now time.Time) (set *keySet) {
 	k.load.Do(func() {
 		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
-		stored, err := within(bounded, k.store.Load)
+		stored, err := within(bounded, calls, k.store.Load)
 		switch {
 		case ctx.Err() != nil: // closed
 		case err != nil:
-			k.logger.Warn("reachfive: the stored keys cannot be read", slog.String("reason", reasonOf(err)))
+			k.warn("reachfive: the stored keys cannot be read", reasonOf(err))
 		case stored != nil:
 			if set, err = k.parse(stored, now); err != nil {
-				k.logger.Warn("reachfive: the stored keys are not used", slog.String("reason", err.Error()))
+				k.warn("reachfive: the stored keys are not used", err.Error())
 			}
 		}
 	})
@@ -96,24 +96,35 @@ func (k *keyRecords) parse(stored []byte, now time.Time) (*keySet, error) {
 
 // save keeps a good key set. A failure is a line in the log. A record whose
 // fetch has been overtaken is not written any more: ctx has ended then.
-func (k *keyRecords) save(ctx context.Context, r record) {
-	k.saving.Lock()
-	defer k.saving.Unlock()
+func (k *keyRecords) save(ctx context.Context, calls *calls, r record) {
+	k.saving <- struct{}{}
+	defer func() { <-k.saving }()
 	if ctx.Err() != nil {
 		return
 	}
 	r.Issuer = k.issuer
 	text, err := json.Marshal(r)
 	if err == nil {
+		// A store that is told to stop has still its second to do so: the next
+		// record must not be written while it writes this one.
+		second, over := context.WithTimeout(context.Background(), storeTimeout)
+		defer over()
 		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
-		_, err = within(bounded, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, k.store.Save(ctx, text)
+		_, err = within(second, calls, func(context.Context) (struct{}, error) {
+			return struct{}{}, k.store.Save(bounded, text)
 		})
 	}
 	if err != nil && ctx.Err() == nil {
-		k.logger.Warn("reachfive: the keys cannot be stored", slog.String("reason", reasonOf(err)))
+		k.warn("reachfive: the keys cannot be stored", reasonOf(err))
 	}
+}
+
+// warn writes a line. A logger that panics on the goroutine of a fetch would end
+// the process.
+func (k *keyRecords) warn(text, reason string) {
+	defer func() { _ = recover() }()
+	k.logger.Warn(text, slog.String("reason", reason))
 }
 
 // reasonOf says why a key store failed. The text of an error that is not of
