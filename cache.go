@@ -40,7 +40,7 @@ type tokenDigest [sha256.Size]byte
 type tokenEntry struct {
 	digest     tokenDigest
 	user       *User
-	key        *publicKey // nil for HS256
+	by         verifiedBy
 	prev, next *tokenEntry
 	protected  bool
 }
@@ -73,31 +73,31 @@ func (c *tokenCache) shard(digest *tokenDigest) *tokenShard {
 }
 
 // get returns what is known of a token, for reading only.
-func (c *tokenCache) get(digest *tokenDigest) (*User, *publicKey, bool) {
+func (c *tokenCache) get(digest *tokenDigest) (*User, verifiedBy, bool) {
 	s := c.shard(digest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.entries[*digest]
 	if !ok {
-		return nil, nil, false
+		return nil, verifiedBy{}, false
 	}
 	s.use(e)
-	return e.user, e.key, true
+	return e.user, e.by, true
 }
 
-// put remembers a token that was verified with key.
-func (c *tokenCache) put(digest *tokenDigest, user *User, key *publicKey) {
+// put remembers a token that was verified.
+func (c *tokenCache) put(digest *tokenDigest, user *User, by verifiedBy) {
 	s := c.shard(digest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.entries[*digest]; ok {
-		e.user, e.key = user, key
+		e.user, e.by = user, by
 		return
 	}
 	if len(s.entries) == s.capacity {
 		s.evict()
 	}
-	e := &tokenEntry{digest: *digest, user: user, key: key}
+	e := &tokenEntry{digest: *digest, user: user, by: by}
 	s.entries[*digest] = e
 	s.probation.pushFront(e)
 }

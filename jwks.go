@@ -82,6 +82,23 @@ func (s *keySet) candidates(kid string) []*publicKey {
 // know whose the token claims to be.
 func (s *keySet) bears(kid string) bool { return kid != "" && len(s.byKID[kid]) > 0 }
 
+// verifiedBy is how a token's signature was verified.
+type verifiedBy struct {
+	key *publicKey // nil for HS256
+	kid string     // the token's own
+}
+
+// finds reports whether the set still has this key, by kid and thumbprint, for a
+// token of this kid.
+func (s *keySet) finds(by verifiedBy) bool {
+	for _, k := range s.candidates(by.kid) {
+		if k == by.key || k.kid == by.key.kid && k.thumbprint == by.key.thumbprint {
+			return true
+		}
+	}
+	return false
+}
+
 // has reports whether this key, by kid and thumbprint, is in the set.
 func (s *keySet) has(key *publicKey) bool {
 	among := s.withoutKID

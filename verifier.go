@@ -109,8 +109,8 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 	var digest tokenDigest
 	if v.tokens != nil {
 		digest = sha256.Sum256(s.token)
-		if user, key, ok := v.tokens.get(&digest); ok {
-			user, ok, err := v.verifyAgain(ctx, user, key, checks)
+		if user, by, ok := v.tokens.get(&digest); ok {
+			user, ok, err := v.verifyAgain(ctx, user, by, checks)
 			if ok || err != nil {
 				return user, seen{keyKnown: ok, cacheHit: ok}, err
 			}
@@ -121,7 +121,7 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 		return nil, on, err
 	}
 	// 2. to 4. The JOSE header, the key, the signature.
-	key, err := v.verifySignature(ctx, token, s, &on)
+	by, err := v.verifySignature(ctx, token, s, &on)
 	if err != nil {
 		return nil, on, err
 	}
@@ -144,7 +144,7 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 		return nil, on, err
 	}
 	if v.tokens != nil {
-		v.tokens.put(&digest, user.clone(), key)
+		v.tokens.put(&digest, user.clone(), by)
 		v.tokens.sweep(now, v.leeway)
 	}
 	// 8. What the caller asks beyond that.
@@ -155,12 +155,12 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 }
 
 // verifyAgain decides about a token that was verified before: what may have
-// changed since is looked at again. It says no when the key is gone, and the
-// token goes the whole road.
-func (v *Verifier) verifyAgain(ctx context.Context, user *User, key *publicKey, checks []Check) (_ *User, ok bool, _ error) {
+// changed since is looked at again. It says no when the key is gone, or is not
+// the one for this token any more, and the token goes the whole road.
+func (v *Verifier) verifyAgain(ctx context.Context, user *User, by verifiedBy, checks []Check) (_ *User, ok bool, _ error) {
 	if v.keys != nil {
 		set, err := v.keys.current(ctx)
-		if err != nil || !set.has(key) {
+		if err != nil || !set.finds(by) {
 			return nil, false, err
 		}
 	}
@@ -177,22 +177,21 @@ func (v *Verifier) verifyAgain(ctx context.Context, user *User, key *publicKey, 
 }
 
 // verifySignature reads the header, finds the key, and verifies the signature.
-// The key is nil for HS256.
-func (v *Verifier) verifySignature(ctx context.Context, token compact, s *scratch, on *seen) (*publicKey, error) {
+func (v *Verifier) verifySignature(ctx context.Context, token compact, s *scratch, on *seen) (verifiedBy, error) {
 	if v.keys == nil {
 		_, known, err := v.header(token, s, v.headers)
 		if err != nil {
-			return nil, err
+			return verifiedBy{}, err
 		}
 		on.keyKnown = true
 		signature := s.decode(s.token[len(token.signed)+1:])
 		if !v.signature.hmac(s.token[:len(token.signed)], signature, v.secret()) {
-			return nil, refuse(CodeInvalidSignature)
+			return verifiedBy{}, refuse(CodeInvalidSignature)
 		}
 		if !known {
 			v.headers.put(token.header, joseHeader{})
 		}
-		return nil, nil
+		return verifiedBy{}, nil
 	}
 	return v.verifyRSA(ctx, token, s, on)
 }
@@ -200,7 +199,7 @@ func (v *Verifier) verifySignature(ctx context.Context, token compact, s *scratc
 // verifyRSA tries the candidates of the tenant's key set. If they do not do,
 // and the token could be of a key that the provider has added since, it asks
 // for newer keys and tries once more.
-func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on *seen) (*publicKey, error) {
+func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on *seen) (verifiedBy, error) {
 	// The header is judged before the keys are asked for, so that a token that
 	// cannot be ours neither waits nor causes a fetch.
 	var memo *headerMemo
@@ -209,12 +208,12 @@ func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on 
 	}
 	header, known, err := v.header(token, s, memo)
 	if err != nil {
-		return nil, err
+		return verifiedBy{}, err
 	}
 	arrival := v.keys.arrival()
 	set, err := v.keys.current(ctx)
 	if err != nil {
-		return nil, err
+		return verifiedBy{}, err
 	}
 	signature := s.decode(s.token[len(token.signed)+1:])
 	for {
@@ -224,20 +223,20 @@ func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on 
 			if !known || memo != &set.headers {
 				set.headers.put(token.header, header)
 			}
-			return key, nil
+			return verifiedBy{key, header.kid}, nil
 		}
 		if set.bears(header.kid) {
-			return nil, refuse(CodeInvalidSignature)
+			return verifiedBy{}, refuse(CodeInvalidSignature)
 		}
 		newer, err := v.keys.newer(ctx, set, arrival)
 		if err != nil {
-			return nil, err
+			return verifiedBy{}, err
 		}
 		if newer == nil {
 			if len(candidates) == 0 {
-				return nil, refuse(CodeUnknownKey)
+				return verifiedBy{}, refuse(CodeUnknownKey)
 			}
-			return nil, refuse(CodeInvalidSignature)
+			return verifiedBy{}, refuse(CodeInvalidSignature)
 		}
 		set = newer
 	}
