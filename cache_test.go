@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -388,4 +389,25 @@ func TestTokenCacheIsSafeForConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 	assert.Positive(t, c.hits.Load())
+}
+
+// A key without kid stands in for a kid that no key has. When a key takes the
+// kid over, the token goes the whole road, and is refused as it would be there.
+func TestCachedTokenWhoseKIDIsAnotherKeysNowIsVerifiedAnew(t *testing.T) {
+	c := newCached(t, []reachfivetest.Option{reachfivetest.WithKeys(rsaKeys()...)})
+	old := c.KID()
+	bare := strings.Replace(c.JWK(old), `"kid":"`+old+`",`, "", 1)
+	require.NotContains(t, bare, "kid")
+	token := c.Token(reachfivetest.SignedBy(old), reachfivetest.KID("A"))
+	named := strings.Replace(c.JWK(c.Rotate()), `"kid":"`+c.KID()+`"`, `"kid":"A"`, 1)
+	c.RemoveKey(old)
+
+	c.PublishRaw(bare)
+	c.wantMiss(t, token)
+	c.wantHit(t, token)
+	c.PublishRaw(bare, named)
+	require.NoError(t, c.verifier.Refresh(t.Context()))
+	_, hit, code := c.verify(t, token)
+	assert.False(t, hit)
+	assert.Equal(t, reachfive.CodeInvalidSignature, code)
 }

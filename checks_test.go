@@ -177,3 +177,10 @@ func TestChecksOfAUserMadeByHandGoByTimeNow(t *testing.T) {
 	require.NoError(t, reachfive.MaxAge(2*time.Minute)(t.Context(), u))
 	require.ErrorIs(t, reachfive.MaxAge(30*time.Second)(t.Context(), u), reachfive.CodeReauthenticationRequired)
 }
+
+func TestANilErrorInAnErrorIsNoPanic(t *testing.T) {
+	var err error = (*reachfive.Error)(nil)
+	assert.NotErrorIs(t, err, reachfive.CodeExpired)
+	assert.Empty(t, reachfive.CodeOf(err))
+	assert.Equal(t, "reachfive: a nil *Error", err.Error())
+}

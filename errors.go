@@ -169,6 +169,9 @@ type Error struct {
 // Error returns a text that is safe to log: the code, the claim's name and
 // what was expected.
 func (e *Error) Error() string {
+	if e == nil {
+		return "reachfive: a nil *Error"
+	}
 	text := e.Code.Error()
 	if e.Claim != "" {
 		text += " (" + e.Claim + ")"

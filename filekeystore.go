@@ -131,8 +131,10 @@ func (s fileKeyStore) removeLeftovers(directory, name string) {
 	}
 	removed := 0
 	for _, entry := range entries {
-		temporary := strings.HasPrefix(entry.Name(), "."+name+".") && strings.HasSuffix(entry.Name(), ".tmp")
-		if !temporary || !entry.Type().IsRegular() {
+		// The name that os.CreateTemp has made, and no other: digits in between.
+		number, temporary := strings.CutPrefix(entry.Name(), "."+name+".")
+		number, suffixed := strings.CutSuffix(number, ".tmp")
+		if !temporary || !suffixed || strings.Trim(number, "0123456789") != "" || !entry.Type().IsRegular() {
 			continue
 		}
 		info, err := entry.Info()

@@ -129,7 +129,8 @@ func TestKeyFileStoreRemovesWhatADeadProcessHasLeft(t *testing.T) {
 	path, list := storePath(t)
 	directory := filepath.Dir(path)
 	for name, age := range map[string]time.Duration{
-		".keys.json.123.tmp": time.Hour, ".keys.json.456.tmp": 0, ".other.json.789.tmp": time.Hour, "keys.json.tmp": time.Hour,
+		".keys.json.123.tmp": time.Hour, ".keys.json.456.tmp": 0, ".other.json.789.tmp": time.Hour,
+		".keys.json.notes.tmp": time.Hour, "keys.json.tmp": time.Hour,
 	} {
 		file := filepath.Join(directory, name)
 		require.NoError(t, os.WriteFile(file, nil, 0o600))
@@ -137,7 +138,7 @@ func TestKeyFileStoreRemovesWhatADeadProcessHasLeft(t *testing.T) {
 		require.NoError(t, os.Chtimes(file, then, then))
 	}
 	require.NoError(t, reachfive.FileKeyStore(path).Save(t.Context(), []byte("record")))
-	assert.Equal(t, []string{".keys.json.456.tmp", ".other.json.789.tmp", "keys.json", "keys.json.tmp"}, list())
+	assert.Equal(t, []string{".keys.json.456.tmp", ".keys.json.notes.tmp", ".other.json.789.tmp", "keys.json", "keys.json.tmp"}, list())
 }
 
 func TestKeyFileStoreIsReadAsAWholeWhileItIsWritten(t *testing.T) {

@@ -26,6 +26,10 @@ func (s sentinel) Error() string { return string(s) }
 // generateFailed is the vendor sample's own wording: the page gets no reason.
 const generateFailed = "Failed to generate token"
 
+// statusClientClosedRequest is nginx's word for a client that went away, as in
+// package reachfive.
+const statusClientClosedRequest = 499
+
 // retryAfter answers where nothing says when the next attempt makes sense.
 const retryAfter = time.Second
 
@@ -49,7 +53,7 @@ const retryAfter = time.Second
 //   - 403 for a request that the browser marks as coming from another site
 //     (Sec-Fetch-Site)
 //
-// Nothing is written where the request's context was cancelled: nobody waits.
+// A request whose client has gone is answered 499 without a body.
 //
 // The handler sets no CORS headers, so no other origin's page can read a
 // token. A page on another origin of the same site needs a CORS middleware
@@ -74,6 +78,9 @@ func (s *Signer) Handler(identify func(*http.Request) (Identity, error)) http.Ha
 			token, err = s.TenantToken(id)
 		}
 		if errors.Is(r.Context().Err(), context.Canceled) {
+			// Nobody reads it; but writing nothing would make net/http send 200.
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(statusClientClosedRequest)
 			return
 		}
 		if err != nil {
@@ -116,7 +123,7 @@ func (s *Signer) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", retryAfterSeconds(err))
 	}
 	if status >= http.StatusInternalServerError {
-		s.logger.ErrorContext(r.Context(), "embedreach: no token was made", "status", status, "error", err.Error())
+		s.logger.ErrorContext(r.Context(), "embedreach: no token was made", "method", r.Method, "status", status, "error", err.Error())
 	}
 	respond(w, r, status, answer{Error: text})
 }

@@ -56,8 +56,10 @@ func (c *bearerCredentials) RequireTransportSecurity() bool { return !c.plaintex
 func (c *bearerCredentials) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	token, err := c.source(ctx)
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return nil, status.FromContextError(err).Err()
+	case errors.Is(err, context.Canceled):
+		return nil, status.FromContextError(context.Canceled).Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, status.FromContextError(context.DeadlineExceeded).Err()
 	case err != nil:
 		if _, ok := status.FromError(err); ok {
 			return nil, err

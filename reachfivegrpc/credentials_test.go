@@ -3,6 +3,7 @@ package reachfivegrpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -93,10 +94,12 @@ func TestPerRPCCredentialsSendNothingThatIsNoToken(t *testing.T) {
 		"source's status":   {"good", status.Error(codes.Unavailable, "refresh failed"), codes.Unavailable},
 		"source's deadline": {"good", context.DeadlineExceeded, codes.DeadlineExceeded},
 		"source cancelled":  {"good", context.Canceled, codes.Canceled},
+		"source's client":   {"good", fmt.Errorf("post https://id.example/?client_secret=hunter2: %w", context.DeadlineExceeded), codes.DeadlineExceeded},
 	} {
 		creds := reachfivegrpc.PerRPCCredentials(source(tt.token, tt.err), reachfivegrpc.InsecureAllowPlaintext())
 		_, err := client.UnaryCall(t.Context(), &testgrpc.SimpleRequest{}, grpc.PerRPCCredentials(creds))
 		assert.Equal(t, tt.want, status.Code(err), name)
+		assert.NotContains(t, err.Error(), "hunter2")
 	}
 	assert.Panics(t, func() { reachfivegrpc.PerRPCCredentials(nil) })
 }
