@@ -14,6 +14,8 @@ const (
 	// saveGrace is what Close leaves a key store to finish what it writes, so
 	// that a short-lived process leaves its keys to the next one.
 	saveGrace = closeTimeout / 2
+	// reportPatience is how long an outcome waits for the one before to be told.
+	reportPatience = time.Second
 )
 
 // fetch is one fetch in flight.
@@ -25,6 +27,9 @@ type fetch struct {
 	done       chan struct{} // closed when the outcome is in the cache
 	err        error         // the outcome, to be read after done
 	ended      chan struct{} // closed when its goroutine and all that it called have ended
+
+	reportsAfter <-chan struct{} // closed when the outcome before this one has been told
+	reported     chan struct{}   // closed when this one has
 }
 
 // wait waits for the outcome, or for the end of the waiting caller's context.
@@ -34,6 +39,21 @@ func (f *fetch) wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// awaitTurn waits until the outcome before has been told to the log and the
+// observer, so that what they heard last is how things are. A hook that hangs
+// delays those after it, and does not silence them.
+func (f *fetch) awaitTurn() {
+	if f.reportsAfter == nil {
+		return
+	}
+	patience := time.NewTimer(reportPatience)
+	defer patience.Stop()
+	select {
+	case <-f.reportsAfter:
+	case <-patience.C:
 	}
 }
 
@@ -51,7 +71,7 @@ func (c *keyCache) start(caller context.Context, cause FetchCause) *fetch {
 	saving, cancelSave := context.WithCancel(context.Background())
 	f := &fetch{
 		seq: c.started.Add(1), cause: cause, cancel: cancel, cancelSave: cancelSave,
-		done: make(chan struct{}), ended: make(chan struct{}),
+		done: make(chan struct{}), ended: make(chan struct{}), reported: make(chan struct{}),
 	}
 	c.running[f] = struct{}{}
 	c.latest = f
@@ -71,8 +91,11 @@ func (c *keyCache) run(ctx, saving, caller context.Context, f *fetch) {
 	startedAt := c.now()
 	result := c.source.fetch(ctx, &calls)
 	outcome := c.take(f, startedAt, result)
+	took := time.Since(began)
 	close(f.done)
-	c.report(caller, f.cause, time.Since(began), result, outcome)
+	f.awaitTurn()
+	c.report(caller, f.cause, took, result, outcome)
+	close(f.reported)
 	if outcome.taken && c.records != nil {
 		c.records.save(saving, &calls, record{JWKSURL: result.url, FetchedAt: startedAt, JWKS: result.document})
 	}
@@ -104,6 +127,7 @@ func (c *keyCache) take(f *fetch, startedAt time.Time, result fetchResult) outco
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fetches++
+	f.reportsAfter, c.reported = c.reported, f.reported
 	if c.latest == f {
 		c.latest = nil
 	}

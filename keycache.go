@@ -29,7 +29,8 @@ type keyCache struct {
 	mu       sync.Mutex
 	closed   bool
 	running  map[*fetch]struct{}
-	latest   *fetch // the one that requests wait for; nil when it has ended
+	latest   *fetch          // the one that requests wait for; nil when it has ended
+	reported <-chan struct{} // closed when the outcome before the next has been told
 	fetches  uint64
 	failures uint64
 	jwksURL  string // last used, for Status

@@ -7,8 +7,9 @@ import (
 
 // Observer is told what a Verifier does, for metrics and traces. A nil function
 // is skipped, and costs nothing. The functions are called on the goroutine at
-// work, may be called concurrently, and must be quick. No event carries a
-// token, a claim value, or the kid of a refused token.
+// work, may be called concurrently, and must be quick. Fetches and changes of
+// state are told in their order, unless a function takes more than a second. No
+// event carries a token, a claim value, or the kid of a refused token.
 type Observer struct {
 	// VerifyDone is called at the end of each Verify.
 	VerifyDone func(ctx context.Context, e VerifyEvent)

@@ -114,6 +114,13 @@ async function until(condition, what, limit = 15_000) {
   assert.fail(`not within ${limit / 1000} s: ${what}`)
 }
 
+// heard waits for that many answers of our endpoint, which may be read later
+// than the page has shown what came of them; no more than that have come.
+async function heard(seen, answers) {
+  await until(() => seen.reachTokens.length >= answers, `${answers} answers with a token`)
+  assert.equal(seen.reachTokens.length, answers)
+}
+
 // What the components show of what Reach's API answered.
 const opened = (page) => page.getByRole('heading', { name: 'Welcome, new puppy' })
 
@@ -153,14 +160,14 @@ async function scenarios() {
     await opened(page).waitFor()
     assert.equal(await page.getByText('Authentication Error').count(), 0)
     assert.equal(new URL(page.url()).search, '', 'the code has left the address bar')
-    assert.equal(seen.reachTokens.length, 1)
+    await heard(seen, 1)
     const [{ status, token, cache }] = seen.reachTokens
     assert.deepEqual([status, cache], [200, 'no-store'])
     const { externalId, iat, exp, ...claims } = verify(token)
     assert.deepEqual(claims, { email, name: 'Jane Doe', tenantExternalId: 'acme-pets', partnerId })
     assert.match(externalId, /\S/)
     assert.equal(exp - iat, 3600)
-    assert.ok(seen.api.length >= 2)
+    await until(() => seen.api.length >= 2, 'two calls of the API')
     for (const call of seen.api) assert.equal(call.token, token)
     await page.frameLocator('iframe[title="Email Preview"]').getByText('Hello').waitFor()
     assert.deepEqual(seen.api.filter((call) => call.status !== 200), [])
@@ -180,15 +187,15 @@ async function scenarios() {
   await scenario('first call 401, onReauthRequested fires, the next calls carry the new token', within({ api: expired }, async ({ page, seen }) => {
     await signIn(page)
     await opened(page).waitFor()
-    assert.equal(seen.reachTokens.length, 2, 'one token to begin with, one on request')
+    await heard(seen, 2) // one token to begin with, one on request
     const [first, second] = seen.reachTokens.map(({ token }) => token)
     assert.notEqual(first, second)
     assert.equal(verify(second).externalId, verify(first).externalId)
     assert.equal(seen.api[0].token, first)
     assert.equal(seen.api[0].status, 401)
-    const later = seen.api.filter(({ status }) => status === 200)
-    assert.ok(later.length >= 2)
-    for (const call of later) assert.equal(call.token, second)
+    const later = () => seen.api.filter(({ status }) => status === 200)
+    await until(() => later().length >= 2, 'two calls with the new token')
+    for (const call of later()) assert.equal(call.token, second)
     console.log(`      ${seen.api.map(({ status, path, token }) => `${status} ${path} ${token === first ? 'first' : 'new'} token`).join('\n      ')}`)
   }))
 
@@ -208,6 +215,7 @@ async function scenarios() {
   await scenario('a user of no tenant gets 403 and no token', within({}, async ({ page, seen }) => {
     await signIn(page, 'stranger@elsewhere.example')
     await page.getByRole('alert').filter({ hasText: 'forbidden' }).waitFor()
+    await heard(seen, 1)
     assert.deepEqual(seen.reachTokens.map(({ status, token }) => [status, token]), [[403, undefined]])
     assert.deepEqual(seen.api, [])
   }))
@@ -231,8 +239,7 @@ async function scenarios() {
   }))
 
   await scenario("another site's page gets no token, with a good ID token too", within({}, async ({ page, context }) => {
-    await signIn(page)
-    const request = await page.waitForRequest('**/reach-authtoken')
+    const [request] = await Promise.all([page.waitForRequest('**/reach-authtoken'), signIn(page)])
     const authorization = request.headers().authorization
     assert.match(authorization, /^Bearer /)
     const evil = await context.newPage()

@@ -129,7 +129,7 @@ func TestGrpcurlSeesTheVerdicts(t *testing.T) {
 // RecvMsg and the client for an answer when the token expires.
 func TestStreamOfARealSocketEndsWhenItsTokenExpires(t *testing.T) {
 	tenant := reachfivetest.NewTenant(t)
-	exp := time.Now().Truncate(time.Second).Add(3 * time.Second)
+	exp := time.Now().Truncate(time.Second).Add(5 * time.Second)
 	token := tenant.Token(reachfivetest.Claim("exp", exp.Unix()))
 	creds := reachfivegrpc.PerRPCCredentials(func(context.Context) (string, error) { return token, nil },
 		reachfivegrpc.InsecureAllowPlaintext())
