@@ -24,36 +24,49 @@ import (
 // of ID tokens can have, by their names there.
 
 func TestRPIDTokenSigRS256(t *testing.T) {
-	tenant := memoryTenant(t)
-	assert.Empty(t, codeOf(t, tenant.Verifier(), tenant.Token()))
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		assert.Empty(t, codeOf(t, tenant.Verifier(), tenant.Token()))
+	})
 }
 
 func TestRPIDTokenIsRefused(t *testing.T) {
-	rs, hs := memoryTenant(t), memoryTenant(t, kit.WithHS256())
+	hs := []kit.Option{kit.WithHS256()}
+	signed := func(mods ...kit.Mod) func(*testing.T, *kit.Tenant) string {
+		return func(_ *testing.T, tenant *kit.Tenant) string { return tenant.Token(mods...) }
+	}
 	for _, tt := range []struct {
-		name   string
-		tenant *kit.Tenant
-		token  string
-		want   reachfive.Code
+		name  string
+		opts  []kit.Option
+		token func(*testing.T, *kit.Tenant) string
+		want  reachfive.Code
 	}{
-		{"invalid-sig-rs256", rs, rs.Token(kit.WrongKey()), reachfive.CodeInvalidSignature},
-		{"invalid-sig-rs256, tampered with", rs, rs.Token(kit.Tampered()), reachfive.CodeInvalidSignature},
-		{"invalid-sig-hs256", hs, hs.Token(kit.WrongKey()), reachfive.CodeInvalidSignature},
-		{"invalid-sig-es256", rs, es256(t, rs), reachfive.CodeUnsupportedAlgorithm},
-		{"sig-none", rs, rs.Token(kit.Unsigned()), reachfive.CodeMalformedToken},
-		{"sig-none, with a signature", rs, rs.Token(kit.Header("alg", "none")), reachfive.CodeUnsupportedAlgorithm},
-		{"invalid-iss", rs, rs.Token(kit.OtherIssuer()), reachfive.CodeWrongIssuer},
-		{"missing-sub", rs, rs.Token(kit.WithoutClaim("sub")), reachfive.CodeMissingClaim},
-		{"invalid-aud", rs, rs.Token(kit.OtherAudience()), reachfive.CodeWrongAudience},
-		{"missing-aud", rs, rs.Token(kit.WithoutClaim("aud")), reachfive.CodeMissingClaim},
-		{"missing-iat", rs, rs.Token(kit.WithoutClaim("iat")), reachfive.CodeMissingClaim},
+		{"invalid-sig-rs256", nil, signed(kit.WrongKey()), reachfive.CodeInvalidSignature},
+		{"invalid-sig-rs256, tampered with", nil, signed(kit.Tampered()), reachfive.CodeInvalidSignature},
+		{"invalid-sig-hs256", hs, signed(kit.WrongKey()), reachfive.CodeInvalidSignature},
+		{"invalid-sig-es256", nil, es256, reachfive.CodeUnsupportedAlgorithm},
+		{"sig-none", nil, signed(kit.Unsigned()), reachfive.CodeMalformedToken},
+		{"sig-none, with a signature", nil, signed(kit.Header("alg", "none")), reachfive.CodeUnsupportedAlgorithm},
+		{"invalid-iss", nil, signed(kit.OtherIssuer()), reachfive.CodeWrongIssuer},
+		{"missing-sub", nil, signed(kit.WithoutClaim("sub")), reachfive.CodeMissingClaim},
+		{"invalid-aud", nil, signed(kit.OtherAudience()), reachfive.CodeWrongAudience},
+		{"missing-aud", nil, signed(kit.WithoutClaim("aud")), reachfive.CodeMissingClaim},
+		{"missing-iat", nil, signed(kit.WithoutClaim("iat")), reachfive.CodeMissingClaim},
 	} {
-		t.Run(tt.name, func(t *testing.T) { assert.Equal(t, tt.want, codeOf(t, tt.tenant.Verifier(), tt.token)) })
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				tenant := memoryTenant(t, tt.opts...)
+				assert.Equal(t, tt.want, codeOf(t, tenant.Verifier(), tt.token(t, tenant)))
+			})
+		})
 	}
 	t.Run("nonce-invalid", func(t *testing.T) {
-		token := rs.Token(kit.Claim("nonce", "n-1"))
-		assert.Empty(t, codeOf(t, rs.Verifier(), token, reachfive.Nonce("n-1")))
-		assert.Equal(t, reachfive.CodeWrongNonce, codeOf(t, rs.Verifier(), token, reachfive.Nonce("n-2")))
+		inBubble(t, func(t *testing.T) {
+			tenant := memoryTenant(t)
+			token := tenant.Token(kit.Claim("nonce", "n-1"))
+			assert.Empty(t, codeOf(t, tenant.Verifier(), token, reachfive.Nonce("n-1")))
+			assert.Equal(t, reachfive.CodeWrongNonce, codeOf(t, tenant.Verifier(), token, reachfive.Nonce("n-2")))
+		})
 	})
 }
 
@@ -71,43 +84,57 @@ func es256(t *testing.T, tenant *kit.Tenant) string {
 }
 
 func TestRPKIDAbsent(t *testing.T) {
-	tenant := memoryTenant(t)
-	v := tenant.Verifier()
-	t.Run("single", func(t *testing.T) { assert.Empty(t, codeOf(t, v, tenant.Token(kit.NoKID()))) })
-	tenant.Rotate()
-	tenant.Rotate()
-	require.NoError(t, v.Refresh(t.Context()))
+	t.Run("single", func(t *testing.T) {
+		inBubble(t, func(t *testing.T) {
+			tenant := memoryTenant(t)
+			assert.Empty(t, codeOf(t, tenant.Verifier(), tenant.Token(kit.NoKID())))
+		})
+	})
 	t.Run("multiple", func(t *testing.T) {
-		for _, kid := range []string{"key-1", "key-2", "key-3"} {
-			assert.Empty(t, codeOf(t, v, tenant.Token(kit.SignedBy(kid), kit.NoKID())))
-		}
-		assert.Equal(t, reachfive.CodeInvalidSignature, codeOf(t, v, tenant.Token(kit.WrongKey(), kit.NoKID())))
+		inBubble(t, func(t *testing.T) {
+			tenant := memoryTenant(t)
+			v := tenant.Verifier()
+			require.Empty(t, codeOf(t, v, tenant.Token(kit.NoKID())))
+			tenant.Rotate()
+			tenant.Rotate()
+			require.NoError(t, v.Refresh(t.Context()))
+			for _, kid := range []string{"key-1", "key-2", "key-3"} {
+				assert.Empty(t, codeOf(t, v, tenant.Token(kit.SignedBy(kid), kit.NoKID())))
+			}
+			assert.Equal(t, reachfive.CodeInvalidSignature, codeOf(t, v, tenant.Token(kit.WrongKey(), kit.NoKID())))
+		})
 	})
 }
 
 func TestRPSigningKeyRotation(t *testing.T) {
-	tenant := memoryTenant(t)
-	v := tenant.Verifier()
-	require.Empty(t, codeOf(t, v, tenant.Token()))
-	tenant.Rotate()
-	assert.Empty(t, codeOf(t, v, tenant.Token()), "just before signing")
-	assert.Equal(t, 2, tenant.JWKSRequests())
-	assert.Empty(t, codeOf(t, v, tenant.Token(kit.SignedBy("key-1"))), "the old key is still published")
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		v := tenant.Verifier()
+		require.Empty(t, codeOf(t, v, tenant.Token()))
+		tenant.Rotate()
+		assert.Empty(t, codeOf(t, v, tenant.Token()), "just before signing")
+		assert.Equal(t, 2, tenant.JWKSRequests())
+		assert.Empty(t, codeOf(t, v, tenant.Token(kit.SignedBy("key-1"))), "the old key is still published")
+	})
 }
 
 func TestRPIgnoresAnUnparseableKeyInTheJWKS(t *testing.T) {
-	tenant := memoryTenant(t)
-	tenant.PublishRaw(`{"kty":"EC","crv":"P-256"}`, `"key"`, `{"kty":"RSA","n":"!","e":"AQAB"}`)
-	assert.Empty(t, codeOf(t, tenant.Verifier(), tenant.Token()))
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		tenant.PublishRaw(`{"kty":"EC","crv":"P-256"}`, `"key"`, `{"kty":"RSA","n":"!","e":"AQAB"}`)
+		assert.Empty(t, codeOf(t, tenant.Verifier(), tenant.Token()))
+	})
 }
 
 // Faults that other verifiers have had, replayed.
 
 func TestCVE202026160AnArrayIsNoWayAroundAud(t *testing.T) {
-	tenant := memoryTenant(t)
-	for _, aud := range []any{[]string{}, []string{""}, []string{"other"}, []string{"other", tenant.ClientID}, ""} {
-		assert.Equal(t, reachfive.CodeWrongAudience, codeOf(t, tenant.Verifier(), tenant.Token(kit.Claim("aud", aud))), "%v", aud)
-	}
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		for _, aud := range []any{[]string{}, []string{""}, []string{"other"}, []string{"other", tenant.ClientID}, ""} {
+			assert.Equal(t, reachfive.CodeWrongAudience, codeOf(t, tenant.Verifier(), tenant.Token(kit.Claim("aud", aud))), "%v", aud)
+		}
+	})
 }
 
 func TestCVE202530204And202527144ManyDotsCostNothing(t *testing.T) {
@@ -120,101 +147,123 @@ func TestCVE202530204And202527144ManyDotsCostNothing(t *testing.T) {
 }
 
 func TestCVE202451744ABadSignatureIsNotHiddenByExpiry(t *testing.T) {
-	tenant := memoryTenant(t)
-	assert.Equal(t, reachfive.CodeInvalidSignature, codeOf(t, tenant.Verifier(), tenant.Token(kit.Expired(), kit.WrongKey())))
-	assert.Equal(t, reachfive.CodeExpired, codeOf(t, tenant.Verifier(), tenant.Token(kit.Expired())))
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		assert.Equal(t, reachfive.CodeInvalidSignature, codeOf(t, tenant.Verifier(), tenant.Token(kit.Expired(), kit.WrongKey())))
+		assert.Equal(t, reachfive.CodeExpired, codeOf(t, tenant.Verifier(), tenant.Token(kit.Expired())))
+	})
 }
 
 func TestCVE202559420AnUnknownCritIsRefused(t *testing.T) {
-	tenant := memoryTenant(t)
-	token := tenant.Token(kit.Header("crit", []string{"cnf"}), kit.Header("cnf", "x"))
-	assert.Equal(t, reachfive.CodeMalformedToken, codeOf(t, tenant.Verifier(), token))
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		token := tenant.Token(kit.Header("crit", []string{"cnf"}), kit.Header("cnf", "x"))
+		assert.Equal(t, reachfive.CodeMalformedToken, codeOf(t, tenant.Verifier(), token))
+	})
 }
 
 func TestCVE202522149ARemovedKeyIsNotKept(t *testing.T) {
-	tenant := memoryTenant(t)
 	for name, opts := range map[string][]reachfive.Option{"plain": nil, "with a token cache": {reachfive.WithTokenCache(10)}} {
 		t.Run(name, func(t *testing.T) {
-			v := tenant.Verifier(opts...)
-			kid := tenant.Rotate()
-			token := tenant.Token()
-			require.Empty(t, codeOf(t, v, token))
-			require.Empty(t, codeOf(t, v, token))
-			tenant.Rotate()
-			tenant.RemoveKey(kid)
-			require.NoError(t, v.Refresh(t.Context()))
-			assert.Equal(t, reachfive.CodeUnknownKey, codeOf(t, v, token))
+			inBubble(t, func(t *testing.T) {
+				tenant := memoryTenant(t)
+				v := tenant.Verifier(opts...)
+				kid := tenant.Rotate()
+				token := tenant.Token()
+				require.Empty(t, codeOf(t, v, token))
+				require.Empty(t, codeOf(t, v, token))
+				tenant.Rotate()
+				tenant.RemoveKey(kid)
+				require.NoError(t, v.Refresh(t.Context()))
+				assert.Equal(t, reachfive.CodeUnknownKey, codeOf(t, v, token))
+			})
 		})
 	}
 }
 
 // One kid at two issuers: what one of them signed is nothing to the other.
 func TestCVE202649998AKeyIsNotCachedByItsKIDAlone(t *testing.T) {
-	ours, theirs := memoryTenant(t), memoryTenant(t, kit.WithName("other.localhost"))
-	require.Equal(t, ours.KID(), theirs.KID())
-	v, w := ours.Verifier(reachfive.WithTokenCache(10)), theirs.Verifier(reachfive.WithTokenCache(10))
-	require.Empty(t, codeOf(t, w, theirs.Token()))
-	require.Empty(t, codeOf(t, v, ours.Token()))
-	forged := theirs.Token(kit.Claim("iss", ours.Issuer()), kit.Claim("aud", ours.ClientID))
-	assert.Equal(t, reachfive.CodeInvalidSignature, codeOf(t, v, forged))
+	inBubble(t, func(t *testing.T) {
+		ours, theirs := memoryTenant(t), memoryTenant(t, kit.WithName("other.localhost"))
+		theirs.ReplaceKey(theirs.KID()) // not the key that ours has
+		require.Equal(t, ours.KID(), theirs.KID())
+		v, w := ours.Verifier(reachfive.WithTokenCache(10)), theirs.Verifier(reachfive.WithTokenCache(10))
+		require.Empty(t, codeOf(t, w, theirs.Token()))
+		require.Empty(t, codeOf(t, v, ours.Token()))
+		forged := theirs.Token(kit.Claim("iss", ours.Issuer()), kit.Claim("aud", ours.ClientID))
+		assert.Equal(t, reachfive.CodeInvalidSignature, codeOf(t, v, forged))
+	})
 }
 
 func TestCVE202649478NoRedirectLeadsToOtherKeys(t *testing.T) {
-	tenant, attacker := memoryTenant(t), memoryTenant(t, kit.WithName("attacker.localhost"))
-	tenant.OnJWKS(func(w http.ResponseWriter, r *http.Request) bool {
-		http.Redirect(w, r, "https://"+attacker.Domain+"/jwks.json", http.StatusFound)
-		return true
+	inBubble(t, func(t *testing.T) {
+		tenant, attacker := memoryTenant(t), memoryTenant(t, kit.WithName("attacker.localhost"))
+		attacker.ReplaceKey(attacker.KID())
+		tenant.OnJWKS(func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, "https://"+attacker.Domain+"/jwks.json", http.StatusFound)
+			return true
+		})
+		token := attacker.Token(kit.Claim("iss", tenant.Issuer()), kit.Claim("aud", tenant.ClientID))
+		assert.Equal(t, reachfive.CodeKeysUnavailable, codeOf(t, tenant.Verifier(), token))
+		assert.Zero(t, attacker.JWKSRequests())
 	})
-	token := attacker.Token(kit.Claim("iss", tenant.Issuer()), kit.Claim("aud", tenant.ClientID))
-	assert.Equal(t, reachfive.CodeKeysUnavailable, codeOf(t, tenant.Verifier(), token))
-	assert.Zero(t, attacker.JWKSRequests())
 }
 
 func TestCVE202229217And202633322And202648523ThePublicKeyIsNoSecret(t *testing.T) {
-	tenant := memoryTenant(t)
-	v := tenant.Verifier()
-	require.Empty(t, codeOf(t, v, tenant.Token()))
-	public := tenant.JWK(tenant.KID())
-	for _, secret := range []string{public, `{"keys":[` + public + `]}`} {
-		assert.Equal(t, reachfive.CodeUnsupportedAlgorithm, codeOf(t, v, tenant.Token(kit.HS256With(secret))))
-		assert.Equal(t, reachfive.CodeInvalidSignature, codeOf(t, v, tenant.Token(kit.HS256With(secret), kit.Header("alg", "RS256"), kit.KID("key-1"))))
-	}
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		v := tenant.Verifier()
+		require.Empty(t, codeOf(t, v, tenant.Token()))
+		public := tenant.JWK(tenant.KID())
+		for _, secret := range []string{public, `{"keys":[` + public + `]}`} {
+			assert.Equal(t, reachfive.CodeUnsupportedAlgorithm, codeOf(t, v, tenant.Token(kit.HS256With(secret))))
+			assert.Equal(t, reachfive.CodeInvalidSignature, codeOf(t, v, tenant.Token(kit.HS256With(secret), kit.Header("alg", "RS256"), kit.KID("key-1"))))
+		}
+	})
 }
 
 func TestCVE202642576NoJWKMakesItPanic(t *testing.T) {
-	tenant := memoryTenant(t)
-	v := tenant.Verifier()
-	for _, jwk := range []string{
-		`{"kty":"EC","kid":"odd","crv":"P-256","x":"AA","y":"AA"}`, `{"kty":"OKP","kid":"odd","crv":"Ed25519","x":"AA"}`, `{"kty":"oct","kid":"odd","k":"AA"}`,
-		`{"kty":"RSA","kid":"odd"}`, `{"kty":"RSA","kid":"odd","n":null,"e":null}`, `{"kty":["RSA"],"kid":"odd"}`, `null`, `[]`, `{}`,
-	} {
-		tenant.PublishRaw(jwk)
-		require.NoError(t, v.Refresh(t.Context()))
-		assert.Equal(t, reachfive.CodeUnknownKey, codeOf(t, v, tenant.Token(kit.KID("odd"))), jwk)
-	}
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		v := tenant.Verifier()
+		for _, jwk := range []string{
+			`{"kty":"EC","kid":"odd","crv":"P-256","x":"AA","y":"AA"}`, `{"kty":"OKP","kid":"odd","crv":"Ed25519","x":"AA"}`, `{"kty":"oct","kid":"odd","k":"AA"}`,
+			`{"kty":"RSA","kid":"odd"}`, `{"kty":"RSA","kid":"odd","n":null,"e":null}`, `{"kty":["RSA"],"kid":"odd"}`, `null`, `[]`, `{}`,
+		} {
+			tenant.PublishRaw(jwk)
+			require.NoError(t, v.Refresh(t.Context()))
+			assert.Equal(t, reachfive.CodeUnknownKey, codeOf(t, v, tenant.Token(kit.KID("odd"))), jwk)
+		}
+	})
 }
 
 func TestCVE202655076EmailVerifiedIsNotCoerced(t *testing.T) {
-	tenant := memoryTenant(t)
-	for _, value := range []any{"true", "false", 1, 0, "1", []bool{true}, map[string]any{}} {
-		assert.Equal(t, reachfive.CodeInvalidClaim, codeOf(t, tenant.Verifier(), tenant.Token(kit.Claim("email_verified", value))), "%v", value)
-	}
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		for _, value := range []any{"true", "false", 1, 0, "1", []bool{true}, map[string]any{}} {
+			assert.Equal(t, reachfive.CodeInvalidClaim, codeOf(t, tenant.Verifier(), tenant.Token(kit.Claim("email_verified", value))), "%v", value)
+		}
+	})
 }
 
 func TestCVE20169122OneGoodSignatureOfSeveralIsNotEnough(t *testing.T) {
-	tenant := memoryTenant(t)
-	h, p, s := segmentsOf(tenant.Token())
-	for _, token := range []string{
-		fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, p, h, s),
-		fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":"AA"},{"protected":%q,"signature":%q}]}`, p, h, h, s),
-	} {
-		assert.Equal(t, reachfive.CodeMalformedToken, codeOf(t, tenant.Verifier(), token))
-	}
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		h, p, s := segmentsOf(tenant.Token())
+		for _, token := range []string{
+			fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, p, h, s),
+			fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":"AA"},{"protected":%q,"signature":%q}]}`, p, h, h, s),
+		} {
+			assert.Equal(t, reachfive.CodeMalformedToken, codeOf(t, tenant.Verifier(), token))
+		}
+	})
 }
 
 func TestCVE202428180NothingIsDecryptedOrInflated(t *testing.T) {
-	tenant := memoryTenant(t)
-	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"dir","enc":"A128GCM","zip":"DEF"}`))
-	assert.Equal(t, reachfive.CodeMalformedToken, codeOf(t, tenant.Verifier(), header+"..AAAA."+strings.Repeat("A", 4000)+".AAAA"))
-	assert.Equal(t, reachfive.CodeMalformedToken, codeOf(t, tenant.Verifier(), tenant.Token(kit.Header("zip", "DEF"))))
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"dir","enc":"A128GCM","zip":"DEF"}`))
+		assert.Equal(t, reachfive.CodeMalformedToken, codeOf(t, tenant.Verifier(), header+"..AAAA."+strings.Repeat("A", 4000)+".AAAA"))
+		assert.Equal(t, reachfive.CodeMalformedToken, codeOf(t, tenant.Verifier(), tenant.Token(kit.Header("zip", "DEF"))))
+	})
 }

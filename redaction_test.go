@@ -126,35 +126,37 @@ func TestRedactionOfEveryRefusal(t *testing.T) {
 	refused, codes := 0, make(map[string]int)
 	for name, file := range vectorFiles(t) {
 		t.Run(name, func(t *testing.T) {
-			for _, vector := range file.Vectors {
-				if vector.Want == vectors.Accept {
-					continue
-				}
-				refused++
-				codes[vector.Want]++
-				var s spill
-				v, checks := vectorVerifier(t, file, vector, s.options()...)
-				user, err := v.Verify(t.Context(), vector.Token, checks...)
-				require.Error(t, err, vector.Name)
-				require.Nil(t, user)
-				s.error(t, err)
-				s.print(v, *v, v.Status())
-				s.json(t, v, v.Status())
+			inBubble(t, func(t *testing.T) {
+				for _, vector := range file.Vectors {
+					if vector.Want == vectors.Accept {
+						continue
+					}
+					refused++
+					codes[vector.Want]++
+					var s spill
+					v, checks := vectorVerifier(t, file, vector, s.options()...)
+					user, err := v.Verify(t.Context(), vector.Token, checks...)
+					require.Error(t, err, vector.Name)
+					require.Nil(t, user)
+					s.error(t, err)
+					s.print(v, *v, v.Status())
+					s.json(t, v, v.Status())
 
-				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-				w := httptest.NewRecorder()
-				reachfive.Middleware(v, reachfive.TokenFrom(reachfive.FromFunc(func(*http.Request) (string, error) { return vector.Token, nil })), reachfive.ChecksFor(func(*http.Request) ([]reachfive.Check, error) { return checks, nil }))(
-					http.HandlerFunc(func(http.ResponseWriter, *http.Request) { assert.Fail(t, "it passed", vector.Name) })).ServeHTTP(w, r)
-				_, _ = s.Write(w.Body.Bytes())
-				for header, values := range w.Header() {
-					_, _ = s.Write([]byte(header + strings.Join(values, "")))
+					r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+					w := httptest.NewRecorder()
+					reachfive.Middleware(v, reachfive.TokenFrom(reachfive.FromFunc(func(*http.Request) (string, error) { return vector.Token, nil })), reachfive.ChecksFor(func(*http.Request) ([]reachfive.Check, error) { return checks, nil }))(
+						http.HandlerFunc(func(http.ResponseWriter, *http.Request) { assert.Fail(t, "it passed", vector.Name) })).ServeHTTP(w, r)
+					_, _ = s.Write(w.Body.Bytes())
+					for header, values := range w.Header() {
+						_, _ = s.Write([]byte(header + strings.Join(values, "")))
+					}
+					secrets := append(claimValues(vector.Token), vector.Token, vector.Secret, "john.doe@example.com", "AVqvOB58Fg6nZfQ0ZqXt")
+					if vector.Rule != "3.1 compact" { // where what is between dots is no segment
+						secrets = append(secrets, strings.Split(vector.Token, ".")...)
+					}
+					s.assertClean(t, vector.Name, secrets...)
 				}
-				secrets := append(claimValues(vector.Token), vector.Token, vector.Secret, "john.doe@example.com", "AVqvOB58Fg6nZfQ0ZqXt")
-				if vector.Rule != "3.1 compact" { // where what is between dots is no segment
-					secrets = append(secrets, strings.Split(vector.Token, ".")...)
-				}
-				s.assertClean(t, vector.Name, secrets...)
-			}
+			})
 		})
 	}
 	t.Logf("%d refusals: %v", refused, codes)
@@ -191,70 +193,76 @@ func claimValues(token string) (texts []string) {
 
 // A Check's own error may carry anything, and keeps it to itself.
 func TestRedactionOfACheck(t *testing.T) {
-	tenant := memoryTenant(t)
-	var s spill
-	v := tenant.Verifier(s.options()...)
-	const email = "jane.roe@example.com"
-	for name, refusal := range map[string]error{
-		"plain": errors.New("banned: " + email), "wrapped": fmt.Errorf("%s: %w", email, reachfive.CodeForbidden),
-		"an Error in words": fmt.Errorf("%s: %w", email, &reachfive.Error{Code: reachfive.CodeForbidden}),
-	} {
-		_, err := v.Verify(t.Context(), tenant.Token(kit.Claim("email", email)), func(context.Context, *reachfive.User) error { return refusal })
-		require.ErrorIs(t, err, reachfive.CodeForbidden, name)
-		require.ErrorIs(t, err, refusal, "it is kept")
-		s.error(t, err)
-	}
-	s.assertClean(t, "a Check", email)
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		var s spill
+		v := tenant.Verifier(s.options()...)
+		const email = "jane.roe@example.com"
+		for name, refusal := range map[string]error{
+			"plain": errors.New("banned: " + email), "wrapped": fmt.Errorf("%s: %w", email, reachfive.CodeForbidden),
+			"an Error in words": fmt.Errorf("%s: %w", email, &reachfive.Error{Code: reachfive.CodeForbidden}),
+		} {
+			_, err := v.Verify(t.Context(), tenant.Token(kit.Claim("email", email)), func(context.Context, *reachfive.User) error { return refusal })
+			require.ErrorIs(t, err, reachfive.CodeForbidden, name)
+			require.ErrorIs(t, err, refusal, "it is kept")
+			s.error(t, err)
+		}
+		s.assertClean(t, "a Check", email)
+	})
 }
 
 // What was accepted prints redacted too, and so does who verified it.
 func TestRedactionOfAUserAndItsTenant(t *testing.T) {
-	const email, sub, phone = "jane.roe@example.com", "subject-of-a-test", "+33612345678"
-	for _, opts := range [][]kit.Option{nil, {kit.WithHS256()}} {
-		tenant := memoryTenant(t, opts...)
-		var s spill
-		v := tenant.Verifier(s.options()...)
-		token := tenant.Token(kit.Claim("email", email), kit.Claim("sub", sub), kit.Claim("phone_number", phone),
-			kit.Claim("custom_fields", map[string]string{"note": "a private note"}))
-		user, err := v.Verify(t.Context(), token)
-		require.NoError(t, err)
-		made := kit.NewUser(t, map[string]any{"email": email, "sub": sub})
-		s.print(user, *user, made, v, *v, tenant)
-		s.json(t, v, tenant)
-		s.assertClean(t, "a User", append(strings.Split(token, "."), token, email, sub, phone, "a private note", tenant.ClientSecret)...)
+	inBubble(t, func(t *testing.T) {
+		const email, sub, phone = "jane.roe@example.com", "subject-of-a-test", "+33612345678"
+		for _, opts := range [][]kit.Option{nil, {kit.WithHS256()}} {
+			tenant := memoryTenant(t, opts...)
+			var s spill
+			v := tenant.Verifier(s.options()...)
+			token := tenant.Token(kit.Claim("email", email), kit.Claim("sub", sub), kit.Claim("phone_number", phone),
+				kit.Claim("custom_fields", map[string]string{"note": "a private note"}))
+			user, err := v.Verify(t.Context(), token)
+			require.NoError(t, err)
+			made := kit.NewUser(t, map[string]any{"email": email, "sub": sub})
+			s.print(user, *user, made, v, *v, tenant)
+			s.json(t, v, tenant)
+			s.assertClean(t, "a User", append(strings.Split(token, "."), token, email, sub, phone, "a private note", tenant.ClientSecret)...)
 
-		// json.Marshal is how a profile is handed on, and is said to be.
-		text, err := json.Marshal(user)
-		require.NoError(t, err)
-		assert.Contains(t, string(text), email)
-		assert.Contains(t, fmt.Sprintf("%v", struct{ hidden reachfive.User }{*user}), email,
-			"fmt does not ask a value in an unexported field how it prints: the doc of User says so")
-	}
+			// json.Marshal is how a profile is handed on, and is said to be.
+			text, err := json.Marshal(user)
+			require.NoError(t, err)
+			assert.Contains(t, string(text), email)
+			assert.Contains(t, fmt.Sprintf("%v", struct{ hidden reachfive.User }{*user}), email,
+				"fmt does not ask a value in an unexported field how it prints: the doc of User says so")
+		}
+	})
 }
 
 // The URL of the keys may have a password in it, and what comes from there may
 // be anything.
 func TestRedactionOfTheKeysAddress(t *testing.T) {
-	var s spill
-	const password, body = "a-password-in-a-url", "<html>an internal page</html>"
-	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		return nil, fmt.Errorf("proxy said %s to %s", body, r.URL)
-	})}
-	for _, client := range []*http.Client{client, serving([]byte(body))} {
-		v, err := reachfive.New(testDomain, testClient, append(s.options(),
-			reachfive.WithHTTPClient(client), reachfive.WithJWKSURL("https://user:"+password+"@keys.example/jwks.json"))...)
-		require.NoError(t, err)
-		tenant := memoryTenant(t)
-		_, err = v.Verify(t.Context(), tenant.Token())
-		require.ErrorIs(t, err, reachfive.CodeKeysUnavailable)
-		s.error(t, err)
-		err = v.Refresh(t.Context())
-		s.error(t, err)
-		s.print(v, v.Status())
-		s.json(t, v, v.Status())
-		require.NoError(t, v.Close())
-	}
-	s.assertClean(t, "the keys", password, "internal page")
+	inBubble(t, func(t *testing.T) {
+		var s spill
+		const password, body = "a-password-in-a-url", "<html>an internal page</html>"
+		client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("proxy said %s to %s", body, r.URL)
+		})}
+		for _, client := range []*http.Client{client, serving([]byte(body))} {
+			v, err := reachfive.New(testDomain, testClient, append(s.options(),
+				reachfive.WithHTTPClient(client), reachfive.WithJWKSURL("https://user:"+password+"@keys.example/jwks.json"))...)
+			require.NoError(t, err)
+			tenant := memoryTenant(t)
+			_, err = v.Verify(t.Context(), tenant.Token())
+			require.ErrorIs(t, err, reachfive.CodeKeysUnavailable)
+			s.error(t, err)
+			err = v.Refresh(t.Context())
+			s.error(t, err)
+			s.print(v, v.Status())
+			s.json(t, v, v.Status())
+			require.NoError(t, v.Close())
+		}
+		s.assertClean(t, "the keys", password, "internal page")
+	})
 }
 
 // What New says names no secret.
