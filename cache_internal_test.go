@@ -159,6 +159,18 @@ func TestTokenCacheDropsWhatHasExpiredWithinAMinuteOfUse(t *testing.T) {
 	}
 }
 
+func TestTokenCacheSweepsATokenFromItsExpiryOn(t *testing.T) {
+	exp := time.Unix(1_700_000_000, 0)
+	for _, leeway := range []time.Duration{0, time.Minute} {
+		for after, want := range map[time.Duration]int{-1: 1, 0: 0, 1: 0} {
+			c := newTokenCache(1)
+			c.put(digestOf(1), &User{ExpiresAt: exp}, verifiedBy{})
+			c.sweep(exp.Add(leeway+after), leeway)
+			assert.Equal(t, want, c.len(), "%v after exp, with a leeway of %v", leeway+after, leeway)
+		}
+	}
+}
+
 func TestTokenCacheGoesOnSweepingAfterTheClockWasSetBack(t *testing.T) {
 	c := newTokenCache(1000)
 	now := time.Unix(1_700_000_000, 0)

@@ -1,6 +1,7 @@
 package reachfive_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
 // The token that ReachFive's documentation decodes (reference: Decode tokens).
@@ -93,6 +95,46 @@ func TestVerifyRefusesThePublishedTokenOutsideItsTime(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := goldenVerifier(t, time.Unix(tt.now, 0)).Verify(t.Context(), goldenToken)
 			assert.Equal(t, tt.want, reachfive.CodeOf(err))
+		})
+	}
+}
+
+func TestObserverIsToldWhetherAKeyWasAtHand(t *testing.T) {
+	hs := []reachfivetest.Option{reachfivetest.WithHS256()}
+	for _, tt := range []struct {
+		name  string
+		opts  []reachfivetest.Option
+		mods  []reachfivetest.Mod
+		want  reachfive.Code
+		known bool
+	}{
+		{"a good token", nil, nil, "", true},
+		{"a kid that no key has", nil, []reachfivetest.Mod{reachfivetest.KID("nobody")}, reachfive.CodeUnknownKey, false},
+		{"a bad signature of a known kid", nil, []reachfivetest.Mod{reachfivetest.WrongKey()}, reachfive.CodeInvalidSignature, true},
+		{"a good token without kid", nil, []reachfivetest.Mod{reachfivetest.NoKID()}, "", true},
+		{"another algorithm", nil, []reachfivetest.Mod{reachfivetest.HS256()}, reachfive.CodeUnsupportedAlgorithm, false},
+		{"HS256", hs, nil, "", true},
+		{"a bad signature of HS256", hs, []reachfivetest.Mod{reachfivetest.WrongKey()}, reachfive.CodeInvalidSignature, true},
+		{"an expired token of HS256", hs, []reachfivetest.Mod{reachfivetest.Expired()}, reachfive.CodeExpired, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				var seen []reachfive.VerifyEvent
+				tenant := memoryTenant(t, tt.opts...)
+				v := tenant.Verifier(reachfive.WithTokenCache(10), reachfive.WithObserver(reachfive.Observer{
+					VerifyDone: func(_ context.Context, e reachfive.VerifyEvent) { seen = append(seen, e) },
+				}))
+				token := tenant.Token(tt.mods...)
+				for range 2 { // the second time a good one is a hit
+					_, err := v.Verify(t.Context(), token)
+					assert.Equal(t, tt.want, reachfive.CodeOf(err))
+				}
+				require.Len(t, seen, 2)
+				for n, e := range seen {
+					assert.Equal(t, tt.known, e.KeyKnown)
+					assert.Equal(t, tt.want == "" && n == 1, e.CacheHit)
+				}
+			})
 		})
 	}
 }

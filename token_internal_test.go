@@ -1,0 +1,198 @@
+package reachfive
+
+import (
+	"crypto"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What a caller cannot see of the road that a token takes: what the Verifier
+// remembers of it, and what it forgets.
+
+const roadSecret = "a secret of these tests and of nothing else"
+
+// road is a Verifier with a clock that the test moves.
+type road struct {
+	*Verifier
+	now time.Time
+}
+
+func newRoad(t *testing.T, opts ...Option) *road {
+	t.Helper()
+	r := &road{now: time.Unix(1_700_000_000, 0)}
+	v, err := New("acme.reach5.net", "client", append([]Option{WithClock(func() time.Time { return r.now })}, opts...)...)
+	require.NoError(t, err)
+	r.Verifier = v
+	return r
+}
+
+// knows gives an RS256 Verifier these keys, as a fetch would, for a day.
+func (r *road) knows(t *testing.T, jwks ...string) *keySet {
+	t.Helper()
+	set, err := parseKeySet([]byte(`{"keys":[` + strings.Join(jwks, ",") + `]}`))
+	require.NoError(t, err)
+	set.fetchedAt = r.now
+	set.refreshAfter, set.lifetime, set.servesFor = 24*time.Hour, 24*time.Hour, 24*time.Hour
+	r.keys.set.Store(set)
+	return set
+}
+
+// signingInput is the token up to its signature; it is good for so long.
+func (r *road) signingInput(t *testing.T, header string, lives time.Duration, sub string) string {
+	t.Helper()
+	payload, err := json.Marshal(map[string]any{
+		"iss": "https://acme.reach5.net", "aud": "client", "sub": sub,
+		"iat": r.now.Unix(), "exp": r.now.Add(lives).Unix(),
+	})
+	require.NoError(t, err)
+	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+}
+
+func (r *road) hs256(t *testing.T, lives time.Duration, sub string) string {
+	t.Helper()
+	input := r.signingInput(t, `{"alg":"HS256"}`, lives, sub)
+	mac := hmac.New(sha256.New, []byte(roadSecret))
+	mac.Write([]byte(input))
+	return input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func (r *road) rs256(t *testing.T, key *rsa.PrivateKey, header string) string {
+	t.Helper()
+	input := r.signingInput(t, header, time.Hour, "s")
+	sum := sha256.Sum256([]byte(input))
+	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
+	require.NoError(t, err)
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+func newRSAKey(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	return key
+}
+
+func publicJWK(kid string, key *rsa.PrivateKey) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	return fmt.Sprintf(`{"kty":"RSA","kid":%q,"n":%q,"e":%q}`, kid,
+		encode(key.N.Bytes()), encode(big.NewInt(int64(key.E)).Bytes()))
+}
+
+func (r *road) accepts(t *testing.T, token string) {
+	t.Helper()
+	_, err := r.Verify(t.Context(), token)
+	require.NoError(t, err)
+}
+
+// Whoever sends the same token again and again sweeps too.
+func TestHitsAloneDropATokenThatHasExpired(t *testing.T) {
+	r := newRoad(t, WithClientSecret(roadSecret), WithTokenCache(10))
+	brief, lasting := r.hs256(t, time.Minute, "brief"), r.hs256(t, time.Hour, "lasting")
+	r.accepts(t, brief)
+	r.accepts(t, lasting)
+	require.Equal(t, 2, r.tokens.len())
+	for range 12 {
+		r.now = r.now.Add(10 * time.Second)
+		r.accepts(t, lasting)
+	}
+	assert.Equal(t, 1, r.tokens.len())
+}
+
+// And so does a service whose tokens come once each.
+func TestMissesAloneDropATokenThatHasExpired(t *testing.T) {
+	r := newRoad(t, WithClientSecret(roadSecret), WithTokenCache(100))
+	r.accepts(t, r.hs256(t, time.Minute, "brief"))
+	for n := range 12 {
+		r.now = r.now.Add(10 * time.Second)
+		r.accepts(t, r.hs256(t, time.Hour, fmt.Sprint(n)))
+	}
+	assert.Equal(t, 12, r.tokens.len())
+}
+
+func TestATokenWhoseKeyIsGoneLeavesTheCache(t *testing.T) {
+	r := newRoad(t, WithTokenCache(10))
+	before, after := newRSAKey(t), newRSAKey(t)
+	r.knows(t, publicJWK("k", before))
+	token := r.rs256(t, before, `{"alg":"RS256","kid":"k"}`)
+	r.accepts(t, token)
+	r.accepts(t, token)
+	require.Equal(t, 1, r.tokens.len())
+
+	r.knows(t, publicJWK("k", after))
+	_, err := r.Verify(t.Context(), token)
+	require.ErrorIs(t, err, CodeInvalidSignature)
+	assert.Zero(t, r.tokens.len())
+}
+
+func TestTheKeyOfTheLastTokenWithoutAKIDIsTriedFirst(t *testing.T) {
+	r := newRoad(t)
+	keys := []*rsa.PrivateKey{newRSAKey(t), newRSAKey(t)}
+	set := r.knows(t, publicJWK("a", keys[0]), publicJWK("b", keys[1]))
+	r.accepts(t, r.rs256(t, keys[1], `{"alg":"RS256","kid":"b"}`))
+	assert.Nil(t, set.lastWithoutKID.Load(), "this one had a kid")
+	for _, n := range []int{1, 0, 1} {
+		r.accepts(t, r.rs256(t, keys[n], `{"alg":"RS256"}`))
+		assert.Same(t, set.keys[n], set.lastWithoutKID.Load())
+	}
+	_, err := r.Verify(t.Context(), r.rs256(t, newRSAKey(t), `{"alg":"RS256","kid":"a"}`))
+	require.ErrorIs(t, err, CodeInvalidSignature)
+	assert.Same(t, set.keys[1], set.lastWithoutKID.Load())
+}
+
+func (m *headerMemo) len() int {
+	if known := m.known.Load(); known != nil {
+		return len(*known)
+	}
+	return 0
+}
+
+func TestTheHeaderMemoHoldsSixteenHeaders(t *testing.T) {
+	var m headerMemo
+	for n := range 17 {
+		m.put(fmt.Sprint("header ", n), joseHeader{kid: fmt.Sprint(n)})
+		assert.Equal(t, min(n+1, 16), m.len())
+	}
+	for n := range 16 {
+		h, known := m.get(fmt.Sprint("header ", n))
+		assert.True(t, known)
+		assert.Equal(t, fmt.Sprint(n), h.kid)
+	}
+	_, known := m.get("header 16")
+	assert.False(t, known)
+}
+
+func TestTheHeaderMemoHoldsNoHeaderOfMoreThan512Bytes(t *testing.T) {
+	for size, want := range map[int]int{512: 1, 513: 0, 600: 0} {
+		var m headerMemo
+		m.put(strings.Repeat("A", size), joseHeader{})
+		assert.Equal(t, want, m.len(), size)
+	}
+}
+
+// A part of a token that the memo kept would keep all of the token alive.
+func TestTheHeaderMemoKeepsCopies(t *testing.T) {
+	token := strings.Repeat("a token ", 100)
+	segment, kid := token[:100], token[200:210]
+	var m headerMemo
+	m.put(segment, joseHeader{kid: kid})
+	require.Equal(t, 1, m.len())
+	for stored, h := range *m.known.Load() {
+		assert.Equal(t, segment, stored)
+		assert.Equal(t, kid, h.kid)
+		assert.NotSame(t, unsafe.StringData(segment), unsafe.StringData(stored))
+		assert.NotSame(t, unsafe.StringData(kid), unsafe.StringData(h.kid))
+	}
+}
