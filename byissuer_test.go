@@ -154,7 +154,9 @@ func TestByIssuerRefusesVerifiersThatOneTokenFits(t *testing.T) {
 		want      string // "" for none
 	}{
 		{"none", nil, "no verifier"},
-		{"nil", []*reachfive.Verifier{web, nil}, "verifier 1 is nil"},
+		{"nil first", []*reachfive.Verifier{nil, web}, "verifier 0 is nil"},
+		{"nil last", []*reachfive.Verifier{web, nil}, "verifier 1 is nil"},
+		{"nothing but nil", []*reachfive.Verifier{nil, nil}, "verifier 0 is nil\nreachfive: ByIssuer: verifier 1 is nil"},
 		{"the same twice", []*reachfive.Verifier{web, web}, "verifiers 0 and 1"},
 		{"the same settings twice", []*reachfive.Verifier{hmac, web, rs("A.example", "web")}, "verifiers 1 and 2"},
 		{"a shared audience", []*reachfive.Verifier{web, rs("a.example", "ios", reachfive.WithAudiences("web"))}, "verifiers 0 and 1"},
@@ -173,4 +175,17 @@ func TestByIssuerRefusesVerifiersThatOneTokenFits(t *testing.T) {
 			assert.Nil(t, v)
 		})
 	}
+}
+
+func TestByIssuerKeepsTheVerifiersThatItWasGiven(t *testing.T) {
+	const secret = "a-secret-of-at-least-thirty-two-bytes"
+	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithHS256())
+	verifiers := []*reachfive.Verifier{tenant.Verifier(), secretVerifier(t, "b.example", "web", secret)}
+	v := byIssuer(t, verifiers...)
+	verifiers[0] = verifiers[1]
+	_, err := v.Verify(t.Context(), tenant.Token())
+	require.NoError(t, err)
+	verifiers[0], verifiers[1] = nil, nil
+	_, err = v.Verify(t.Context(), tenant.Token())
+	require.NoError(t, err)
 }

@@ -2,9 +2,12 @@ package reachfive_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"testing"
 	"time"
 
@@ -183,4 +186,100 @@ func TestANilErrorInAnErrorIsNoPanic(t *testing.T) {
 	assert.NotErrorIs(t, err, reachfive.CodeExpired)
 	assert.Empty(t, reachfive.CodeOf(err))
 	assert.Equal(t, "reachfive: a nil *Error", err.Error())
+}
+
+// What nobody asked for is not given by a token that happens to have it empty.
+func TestACheckForNothingFailsOnATokenThatHasNothing(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	nothing := sha256.Sum256(nil)
+	token := hs256(t, payload(now, map[string]any{
+		"nonce": "", "amr": []string{""}, "acr": "", "auth_type": "", "email": "", "email_verified": true,
+		"at_hash": base64.RawURLEncoding.EncodeToString(nothing[:16]),
+	}))
+	for _, tt := range []struct {
+		name  string
+		check reachfive.Check
+		want  reachfive.Code
+	}{
+		{"nonce", reachfive.Nonce(""), reachfive.CodeWrongNonce},
+		{"amr", reachfive.AMR(""), reachfive.CodeInsufficientAuthentication},
+		{"acr", reachfive.ACR(""), reachfive.CodeInsufficientAuthentication},
+		{"auth type", reachfive.AuthType(""), reachfive.CodeInsufficientAuthentication},
+		{"email", reachfive.EmailVerified(), reachfive.CodeForbidden},
+		{"access token hash", reachfive.AccessTokenHash(""), reachfive.CodeWrongAccessToken},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := hs256Verifier(t, now).Verify(t.Context(), token, tt.check)
+			assert.Equal(t, tt.want, reachfive.CodeOf(err))
+		})
+	}
+}
+
+// The longest time that there is goes by no token of an unknown age.
+func TestNoAgeIsLongEnoughForATimeThatIsMissing(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	_, err := hs256Verifier(t, now).Verify(t.Context(), hs256(t, payload(now, nil)), reachfive.MaxAge(math.MaxInt64))
+	require.ErrorIs(t, err, reachfive.CodeReauthenticationRequired)
+
+	made := &reachfive.User{Subject: "s"}
+	require.ErrorIs(t, reachfive.MaxAge(math.MaxInt64)(t.Context(), made), reachfive.CodeReauthenticationRequired)
+	require.ErrorIs(t, reachfive.MaxTokenAge(math.MaxInt64)(t.Context(), made), reachfive.CodeExpired)
+}
+
+func TestANegativeMaxAgeAsksForASignInNow(t *testing.T) {
+	err := reachfive.MaxAge(-1)(t.Context(), &reachfive.User{AuthTime: time.Now()})
+	refusal, ok := errors.AsType[*reachfive.Error](err)
+	require.True(t, ok)
+	assert.Equal(t, reachfive.CodeReauthenticationRequired, refusal.Code)
+	assert.Zero(t, refusal.MaxAge)
+}
+
+func TestACheckKeepsTheValuesThatItWasMadeWith(t *testing.T) {
+	for name, makeCheck := range map[string]func(...string) reachfive.Check{
+		"AMR": reachfive.AMR, "ACR": reachfive.ACR, "AuthType": reachfive.AuthType,
+	} {
+		t.Run(name, func(t *testing.T) {
+			values := []string{"wanted"}
+			check := makeCheck(values...)
+			values[0] = "changed"
+			for value, want := range map[string]reachfive.Code{"wanted": "", "changed": reachfive.CodeInsufficientAuthentication} {
+				err := check(t.Context(), &reachfive.User{AMR: []string{value}, ACR: value, AuthType: value})
+				assert.Equal(t, want, reachfive.CodeOf(err), value)
+			}
+		})
+	}
+	check := reachfive.ACR("gold", "silver")
+	for range 2 {
+		refusal, ok := errors.AsType[*reachfive.Error](check(t.Context(), &reachfive.User{}))
+		require.True(t, ok)
+		assert.Equal(t, []string{"gold", "silver"}, refusal.ACRValues)
+		refusal.ACRValues[0] = "changed"
+	}
+}
+
+// A caller who has gone does not turn a verdict into none.
+func TestCheckThatRefusesAfterTheCallersContextEndedStillForbids(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, refusal := range map[string]error{
+		"an error of its own": errors.New("banned"), "the end of another context": context.DeadlineExceeded,
+	} {
+		_, err := hs256Verifier(t, now).Verify(ctx, hs256(t, payload(now, nil)), func(context.Context, *reachfive.User) error { return refusal })
+		assert.Equal(t, reachfive.CodeForbidden, reachfive.CodeOf(err), name)
+		require.ErrorIs(t, err, refusal, name)
+	}
+}
+
+func TestARefusalIsItsOwnCodeAndNoOther(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	_, err := hs256Verifier(t, now).Verify(t.Context(), hs256(t, payload(now, map[string]any{"sub": nil})))
+	for _, code := range append(allCodes(t), "", "of nobody") {
+		assert.Equal(t, code == reachfive.CodeMissingClaim, errors.Is(err, code), string(code))
+	}
+	// Errors of one Code may be about different claims.
+	other := &reachfive.Error{Code: reachfive.CodeMissingClaim, Claim: "aud"}
+	assert.NotErrorIs(t, err, other)
+	assert.NotErrorIs(t, other, err)
+	assert.Equal(t, "reachfive: no refusal", reachfive.Code("").Error())
 }

@@ -125,6 +125,7 @@ func TestUserReadsWhatReachFiveIsKnownToVary(t *testing.T) {
 	assert.Equal(t, paris, user(t, `"sub":"s","updated_at":1512138917.218`).UpdatedAt)
 	assert.Zero(t, user(t, `"sub":"s","updated_at":1e300`).UpdatedAt)
 	assert.Zero(t, user(t, `"sub":"s","updated_at":-1`).UpdatedAt)
+	assert.Zero(t, user(t, `"sub":"s","updated_at":0`).UpdatedAt)
 	assert.Equal(t, []string{"pwd"}, user(t, `"sub":"s","amr":"pwd"`).AMR)
 	assert.Nil(t, user(t, `"sub":"s","amr":[]`).AMR)
 	assert.Equal(t, &reachfive.Address{Country: "FR"}, user(t, `"sub":"s","address":[{"country":"FR"},{"country":"DE"}]`).Address)
@@ -171,6 +172,13 @@ func TestClaimsOfAUserMadeByHandComeFromItsFields(t *testing.T) {
 	assert.Equal(t, map[string]any{"sub": "s", "updated_at": "2017-12-01T14:35:17.000Z"}, claims)
 	u.CustomFields = json.RawMessage("{")
 	require.ErrorIs(t, u.Claims(&claims), reachfive.CodeInvalidClaim)
+}
+
+func TestAUserMadeByHandIsWrittenInUTC(t *testing.T) {
+	paris := time.FixedZone("Europe/Paris", 2*60*60)
+	text, err := json.Marshal(&reachfive.User{UpdatedAt: time.Date(2017, 12, 1, 1, 35, 17, 218_000_000, paris)})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"updated_at":"2017-11-30T23:35:17.218Z"}`, string(text))
 }
 
 func TestVerifyRefusesClaims(t *testing.T) {

@@ -296,6 +296,26 @@ func TestWiringMistakesPanic(t *testing.T) {
 		reachfive.FromFunc(func(*http.Request) (string, error) { return "", nil })), reachfive.Realm(""))
 }
 
+func TestTokenFromGivenAgainAddsItsSources(t *testing.T) {
+	h := protect(whoAmI, reachfive.TokenFrom(reachfive.FromBearer()), reachfive.TokenFrom(reachfive.FromCookie("id")))
+	for name, tt := range map[string]struct {
+		request *http.Request
+		status  int
+		body    string
+	}{
+		"the first":  {get("Bearer a.b.c"), 200, "a.b.c"},
+		"the second": {with(get(), "Cookie", "id=d.e.f"), 200, "d.e.f"},
+		"both":       {with(get("Bearer a.b.c"), "Cookie", "id=d.e.f"), 400, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := send(t, h, tt.request)
+			if got.StatusCode != tt.status || tt.body != "" && got.body != tt.body {
+				t.Errorf("%d %s", got.StatusCode, got.body)
+			}
+		})
+	}
+}
+
 func TestOptionalLetsVisitorsPassAndNoBadToken(t *testing.T) {
 	refusing := reachfive.Middleware(refuseWith(reachfive.CodeExpired), reachfive.Optional())(http.HandlerFunc(whoAmI))
 	down := reachfive.Middleware(refuseWith(reachfive.CodeKeysUnavailable), reachfive.Optional())(http.HandlerFunc(whoAmI))
@@ -515,6 +535,23 @@ func TestOnErrorReplacesTheBodyAndFindsTheHeadersSet(t *testing.T) {
 	got = send(t, h, get())
 	if got.StatusCode != http.StatusUnauthorized || got.body != "sorry: missing_token\n" || got.Header.Get("Www-Authenticate") != `Bearer realm="reachfive"` {
 		t.Errorf("%d %q %v", got.StatusCode, got.body, got.Header)
+	}
+}
+
+func TestOnErrorFindsWhyAnOriginIsNotTrusted(t *testing.T) {
+	request := func() *http.Request {
+		return with(with(postForm("idtoken=a.b.c"), "Sec-Fetch-Site", "cross-site"), "Origin", "https://evil.example")
+	}
+	cause := http.NewCrossOriginProtection().Check(request())
+	if cause == nil {
+		t.Fatal("net/http finds nothing wrong")
+	}
+	var told error
+	h := protect(whoAmI, reachfive.TokenFrom(reachfive.FromForm("idtoken")),
+		reachfive.OnError(func(_ http.ResponseWriter, _ *http.Request, err error) { told = err }))
+	h.ServeHTTP(httptest.NewRecorder(), request())
+	if !errors.Is(told, reachfive.CodeUntrustedOrigin) || !errors.Is(told, cause) {
+		t.Errorf("OnError was told %v", told)
 	}
 }
 

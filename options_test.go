@@ -44,9 +44,14 @@ func TestNewNamesTheOptionThatIsWrong(t *testing.T) {
 		{"domain with an underscore", "ac_me.net", "client", nil, "domain"},
 		{"domain with a label of 64 bytes", strings.Repeat("a", 64) + ".net", "client", nil, "domain"},
 		{"domain of more than 253 bytes", strings.Repeat("a.", 127) + "net", "client", nil, "domain"},
+		{"domain of 254 bytes", strings.Repeat(strings.Repeat("a", 62)+".", 4) + "ab", "client", nil, "domain"},
+		{"domain with a port that starts with 0", "acme.reach5.net:0443", "client", nil, "domain"},
 		{"domain that is only a scheme", "https://", "client", nil, "domain"},
 		{"empty client ID", "acme.reach5.net", "", nil, "clientID"},
 		{"client ID with white space", "acme.reach5.net", "my client", nil, "clientID"},
+		{"client ID with a control character", "acme.reach5.net", "my\x1fclient", nil, "clientID"},
+		{"client ID with DEL", "acme.reach5.net", "my\x7fclient", nil, "clientID"},
+		{"client ID beyond ASCII", "acme.reach5.net", "myclient\u00e9", nil, "clientID"},
 		{"empty secret", "acme.reach5.net", "client", option(reachfive.WithClientSecret("")), "WithClientSecret"},
 		{"empty secret, short ones allowed", "acme.reach5.net", "client", option(reachfive.WithClientSecret(""), reachfive.InsecureAllowShortSecret()), "WithClientSecret"},
 		{"short secret", "acme.reach5.net", "client", option(reachfive.WithClientSecret(shortSecret)), "WithClientSecret"},
@@ -67,6 +72,7 @@ func TestNewNamesTheOptionThatIsWrong(t *testing.T) {
 		{"JWKS URL of a file", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("file:///jwks.json")), "WithJWKSURL"},
 		{"JWKS URL of another scheme", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("ftp://a.example/jwks.json")), "WithJWKSURL"},
 		{"JWKS URL with a fragment", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("https://a.example/k#x")), "WithJWKSURL"},
+		{"JWKS URL with a port and no host", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("https://:1/x")), "WithJWKSURL"},
 		{"empty JWKS URL", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("")), "WithJWKSURL"},
 		{"nil client", "acme.reach5.net", "client", option(reachfive.WithHTTPClient(nil)), "WithHTTPClient"},
 		{"negative leeway", "acme.reach5.net", "client", option(reachfive.WithLeeway(-1)), "WithLeeway"},
@@ -100,6 +106,7 @@ func TestNewReportsAllMistakesAtOnce(t *testing.T) {
 }
 
 func TestNewTakesADomainAsPeopleWriteIt(t *testing.T) {
+	longest := strings.Repeat(strings.Repeat("a", 62)+".", 4) + "a" // 253 bytes
 	for domain, issuer := range map[string]string{
 		"acme.reach5.net":          "https://acme.reach5.net",
 		"https://acme.reach5.net":  "https://acme.reach5.net",
@@ -112,6 +119,7 @@ func TestNewTakesADomainAsPeopleWriteIt(t *testing.T) {
 		"127.0.0.1:9443":           "https://127.0.0.1:9443",
 		"[::1]:9443":               "https://[::1]:9443",
 		"xn--acm-dma.net":          "https://xn--acm-dma.net",
+		longest:                    "https://" + longest,
 	} {
 		v, err := reachfive.New(domain, "client")
 		require.NoError(t, err, domain)

@@ -1,12 +1,15 @@
 package reachfive_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/reachfive-community/reachfive"
 )
@@ -51,6 +54,17 @@ func TestMiddlewareReadsTheAuthorizationHeaderStrictly(t *testing.T) {
 				t.Errorf("%d %s, want code %q, subject %q", got.StatusCode, got.body, tt.want, tt.subject)
 			}
 		})
+	}
+}
+
+// net/http sends and reads none of these, but not every server is net/http.
+func TestMiddlewareTakesNoWhiteSpaceInATokenThatAnAdapterHandsIn(t *testing.T) {
+	for _, c := range ", \t\n\v\f\r" {
+		w := httptest.NewRecorder()
+		protect(whoAmI).ServeHTTP(w, get("Bearer a"+string(c)+"b"))
+		if w.Code != http.StatusBadRequest {
+			t.Errorf("%q: %d %s", c, w.Code, w.Body)
+		}
 	}
 }
 
@@ -428,6 +442,67 @@ func TestFromFuncErrors(t *testing.T) {
 			send(t, protect(whoAmI, source, reachfive.OnError(func(_ http.ResponseWriter, _ *http.Request, err error) { told = err })), get())
 			if !errors.Is(told, tt.err) || strings.Contains(told.Error(), "SECRET") {
 				t.Errorf("OnError was told %v", told)
+			}
+		})
+	}
+}
+
+func TestTheFirstSourceThatFailsDecides(t *testing.T) {
+	failing := func(err error) reachfive.TokenSource {
+		return reachfive.FromFunc(func(*http.Request) (string, error) { return "", err })
+	}
+	one, other := failing(reachfive.CodeMalformedToken), failing(reachfive.CodeForbidden)
+	for _, tt := range []struct {
+		name    string
+		sources []reachfive.TokenSource
+		want    reachfive.Code
+	}{
+		{"one before the other", []reachfive.TokenSource{one, other}, reachfive.CodeMalformedToken},
+		{"the other before the one", []reachfive.TokenSource{other, one}, reachfive.CodeForbidden},
+		{"after a source with a token", []reachfive.TokenSource{reachfive.FromBearer(), other, one}, reachfive.CodeForbidden},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := send(t, protect(whoAmI, reachfive.TokenFrom(tt.sources...)), get("Bearer a.b.c"))
+			if got.code(t) != tt.want {
+				t.Errorf("%d %s, want code %q", got.StatusCode, got.body, tt.want)
+			}
+		})
+	}
+}
+
+// Only a form of another type is nothing to ask about when another source has a
+// token. A function that says so means it.
+func TestAWrongContentTypeOfAFunctionIsARefusalBesideATokenToo(t *testing.T) {
+	wrongType := reachfive.FromFunc(func(*http.Request) (string, error) { return "", reachfive.CodeWrongContentType })
+	got := send(t, protect(whoAmI, reachfive.TokenFrom(reachfive.FromBearer(), wrongType)), get("Bearer a.b.c"))
+	if got.StatusCode != http.StatusUnsupportedMediaType || got.code(t) != reachfive.CodeWrongContentType {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+}
+
+func TestFromFuncMayReturnTheEndOfTheRequest(t *testing.T) {
+	deadline, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		name   string
+		ctx    context.Context
+		err    func(*http.Request) error
+		status int
+	}{
+		{"its client has gone", canceled, func(r *http.Request) error { return r.Context().Err() }, 499},
+		{"its time has run out", deadline, func(r *http.Request) error { return r.Context().Err() }, 503},
+		{"in words", deadline, func(r *http.Request) error { return fmt.Errorf("asking: %w", r.Context().Err()) }, 503},
+		{"the end of something else", canceled, func(*http.Request) error { return context.DeadlineExceeded }, 400},
+		{"the end of something else before its own", t.Context(), func(*http.Request) error { return context.Canceled }, 400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			source := reachfive.FromFunc(func(r *http.Request) (string, error) { return "", tt.err(r) })
+			protect(whoAmI, reachfive.TokenFrom(source)).ServeHTTP(w, get().WithContext(tt.ctx))
+			if w.Code != tt.status {
+				t.Errorf("%d %s, want %d", w.Code, w.Body, tt.status)
 			}
 		})
 	}
