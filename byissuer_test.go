@@ -1,8 +1,6 @@
 package reachfive_test
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"testing"
 	"time"
 
@@ -28,22 +26,24 @@ func secretVerifier(t *testing.T, domain, clientID, secret string) *reachfive.Ve
 }
 
 func TestByIssuerLetsAClientMoveFromHS256ToRS256(t *testing.T) {
-	tenant := reachfivetest.NewTenant(t)
-	before := secretVerifier(t, tenant.Domain, tenant.ClientID, tenant.ClientSecret)
-	v := byIssuer(t, before, tenant.Verifier())
-	for name, mod := range map[string]reachfivetest.Mod{"HS256": reachfivetest.HS256(), "RS256": reachfivetest.RS256()} {
-		u, err := v.Verify(t.Context(), tenant.Token(mod, reachfivetest.Claim("sub", name)))
-		require.NoError(t, err, name)
-		assert.Equal(t, name, u.Subject)
-	}
-	// The secret that an attacker may try is any text of the public key.
-	_, err := v.Verify(t.Context(), tenant.Token(reachfivetest.HS256With(tenant.JWK(tenant.KID()))))
-	assert.Equal(t, reachfive.CodeInvalidSignature, reachfive.CodeOf(err))
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		before := secretVerifier(t, tenant.Domain, tenant.ClientID, tenant.ClientSecret)
+		v := byIssuer(t, before, tenant.Verifier())
+		for name, mod := range map[string]reachfivetest.Mod{"HS256": reachfivetest.HS256(), "RS256": reachfivetest.RS256()} {
+			u, err := v.Verify(t.Context(), tenant.Token(mod, reachfivetest.Claim("sub", name)))
+			require.NoError(t, err, name)
+			assert.Equal(t, name, u.Subject)
+		}
+		// The secret that an attacker may try is any text of the public key.
+		_, err := v.Verify(t.Context(), tenant.Token(reachfivetest.HS256With(tenant.JWK(tenant.KID()))))
+		assert.Equal(t, reachfive.CodeInvalidSignature, reachfive.CodeOf(err))
+	})
 }
 
 func TestByIssuerKeepsHS256ClientsApart(t *testing.T) {
 	const webSecret, appSecret = "web-secret-web-secret-web-secret-web", "app-secret-app-secret-app-secret-app"
-	tenant := reachfivetest.NewTenant(t)
+	tenant := memoryTenant(t)
 	v := byIssuer(t,
 		secretVerifier(t, tenant.Domain, "web", webSecret),
 		secretVerifier(t, tenant.Domain, "app", appSecret))
@@ -71,72 +71,74 @@ func TestByIssuerKeepsHS256ClientsApart(t *testing.T) {
 
 // F43 of the fault list, and CVE-2026-49998: keys found by kid alone.
 func TestByIssuerNeverCrossesKeysOfOneKid(t *testing.T) {
-	mine, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	theirs, err := rsa.GenerateKey(rand.Reader, 2048)
-	require.NoError(t, err)
-	a := reachfivetest.NewTenant(t, reachfivetest.WithName("a.localhost"), reachfivetest.WithKeys(mine))
-	b := reachfivetest.NewTenant(t, reachfivetest.WithName("b.localhost"), reachfivetest.WithKeys(theirs))
-	kid := b.KID()
-	require.Equal(t, a.KID(), kid, "the tenants were to publish different keys under one kid")
-	v := byIssuer(t, a.Verifier(reachfive.WithTokenCache(10)), b.Verifier(reachfive.WithTokenCache(10)))
+	inBubble(t, func(t *testing.T) {
+		a := memoryTenant(t, reachfivetest.WithName("a.localhost"))
+		b := memoryTenant(t, reachfivetest.WithName("b.localhost"))
+		kid := b.KID()
+		require.Equal(t, a.KID(), kid, "the tenants were to publish different keys under one kid")
+		b.ReplaceKey(kid)
+		require.NotEqual(t, a.JWK(kid), b.JWK(kid))
+		v := byIssuer(t, a.Verifier(reachfive.WithTokenCache(10)), b.Verifier(reachfive.WithTokenCache(10)))
 
-	for range 2 { // the second time from the token caches
-		for _, tenant := range []*reachfivetest.Tenant{a, b} {
-			u, err := v.Verify(t.Context(), tenant.Token())
-			require.NoError(t, err)
-			assert.Equal(t, "https://"+tenant.Domain, u.Issuer)
+		for range 2 { // the second time from the token caches
+			for _, tenant := range []*reachfivetest.Tenant{a, b} {
+				u, err := v.Verify(t.Context(), tenant.Token())
+				require.NoError(t, err)
+				assert.Equal(t, "https://"+tenant.Domain, u.Issuer)
+			}
+			_, err := v.Verify(t.Context(), a.Token(reachfivetest.Claim("iss", "https://"+b.Domain)))
+			assert.Equal(t, reachfive.CodeInvalidSignature, reachfive.CodeOf(err), "%v", err)
+			_, err = v.Verify(t.Context(), b.Token(reachfivetest.Claim("iss", "https://"+a.Domain)))
+			assert.Equal(t, reachfive.CodeInvalidSignature, reachfive.CodeOf(err), "%v", err)
 		}
-		_, err = v.Verify(t.Context(), a.Token(reachfivetest.Claim("iss", "https://"+b.Domain)))
-		assert.Equal(t, reachfive.CodeInvalidSignature, reachfive.CodeOf(err), "%v", err)
-		_, err = v.Verify(t.Context(), b.Token(reachfivetest.Claim("iss", "https://"+a.Domain)))
-		assert.Equal(t, reachfive.CodeInvalidSignature, reachfive.CodeOf(err), "%v", err)
-	}
+	})
 }
 
 func TestByIssuerSaysWhyNoVerifierFits(t *testing.T) {
-	tenant := reachfivetest.NewTenant(t)
-	hmac := secretVerifier(t, "other.example", "other", tenant.ClientSecret)
-	rs := tenant.Verifier()
-	tests := []struct {
-		name  string
-		v     reachfive.TokenVerifier
-		token string
-		want  reachfive.Code
-	}{
-		{"no token", byIssuer(t, rs), "", reachfive.CodeMissingToken},
-		{"no compact JWS", byIssuer(t, rs), "a.b", reachfive.CodeMalformedToken},
-		{"a character that no base64url has", byIssuer(t, rs), tenant.Token() + "\n", reachfive.CodeMalformedToken},
-		{"no JSON in the header", byIssuer(t, rs), tenant.Token(reachfivetest.RawHeader(`{"alg":"RS256"} x`)), reachfive.CodeMalformedToken},
-		{"a header member twice", byIssuer(t, rs), tenant.Token(reachfivetest.RawHeader(`{"alg":"RS256","alg":"RS256"}`)), reachfive.CodeMalformedToken},
-		{"no object in the payload", byIssuer(t, rs), tenant.Token(reachfivetest.RawPayload(`null`)), reachfive.CodeMalformedToken},
-		{"iss twice", byIssuer(t, rs), tenant.Token(reachfivetest.RawPayload(`{"iss":"a","iss":"b"}`)), reachfive.CodeMalformedToken},
-		{"alg none", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.Header("alg", "none")), reachfive.CodeUnsupportedAlgorithm},
-		{"no verifier has the algorithm", byIssuer(t, rs), tenant.Token(reachfivetest.HS256()), reachfive.CodeUnsupportedAlgorithm},
-		{"the algorithm is another issuer's", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.HS256()), reachfive.CodeWrongIssuer},
-		{"another issuer", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.OtherIssuer()), reachfive.CodeWrongIssuer},
-		{"no issuer", byIssuer(t, rs), tenant.Token(reachfivetest.WithoutClaim("iss")), reachfive.CodeWrongIssuer},
-		{"an issuer that is no string", byIssuer(t, rs), tenant.Token(reachfivetest.Claim("iss", 1)), reachfive.CodeWrongIssuer},
-		{"another audience", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.OtherAudience()), reachfive.CodeWrongAudience},
-		{"no audience", byIssuer(t, rs), tenant.Token(reachfivetest.Claim("aud", []string{})), reachfive.CodeWrongAudience},
-		{"a good choice and a bad signature", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.WrongKey()), reachfive.CodeInvalidSignature},
-		{"a good choice and an old token", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.Expired()), reachfive.CodeExpired},
-		{"a good token", byIssuer(t, rs, hmac), tenant.Token(), ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		hmac := secretVerifier(t, "other.example", "other", tenant.ClientSecret)
+		rs := tenant.Verifier()
+		tests := []struct {
+			name  string
+			v     reachfive.TokenVerifier
+			token string
+			want  reachfive.Code
+		}{
+			{"no token", byIssuer(t, rs), "", reachfive.CodeMissingToken},
+			{"no compact JWS", byIssuer(t, rs), "a.b", reachfive.CodeMalformedToken},
+			{"a character that no base64url has", byIssuer(t, rs), tenant.Token() + "\n", reachfive.CodeMalformedToken},
+			{"no JSON in the header", byIssuer(t, rs), tenant.Token(reachfivetest.RawHeader(`{"alg":"RS256"} x`)), reachfive.CodeMalformedToken},
+			{"a header member twice", byIssuer(t, rs), tenant.Token(reachfivetest.RawHeader(`{"alg":"RS256","alg":"RS256"}`)), reachfive.CodeMalformedToken},
+			{"no object in the payload", byIssuer(t, rs), tenant.Token(reachfivetest.RawPayload(`null`)), reachfive.CodeMalformedToken},
+			{"iss twice", byIssuer(t, rs), tenant.Token(reachfivetest.RawPayload(`{"iss":"a","iss":"b"}`)), reachfive.CodeMalformedToken},
+			{"alg none", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.Header("alg", "none")), reachfive.CodeUnsupportedAlgorithm},
+			{"no verifier has the algorithm", byIssuer(t, rs), tenant.Token(reachfivetest.HS256()), reachfive.CodeUnsupportedAlgorithm},
+			{"the algorithm is another issuer's", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.HS256()), reachfive.CodeWrongIssuer},
+			{"another issuer", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.OtherIssuer()), reachfive.CodeWrongIssuer},
+			{"no issuer", byIssuer(t, rs), tenant.Token(reachfivetest.WithoutClaim("iss")), reachfive.CodeWrongIssuer},
+			{"an issuer that is no string", byIssuer(t, rs), tenant.Token(reachfivetest.Claim("iss", 1)), reachfive.CodeWrongIssuer},
+			{"another audience", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.OtherAudience()), reachfive.CodeWrongAudience},
+			{"no audience", byIssuer(t, rs), tenant.Token(reachfivetest.Claim("aud", []string{})), reachfive.CodeWrongAudience},
+			{"a good choice and a bad signature", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.WrongKey()), reachfive.CodeInvalidSignature},
+			{"a good choice and an old token", byIssuer(t, rs, hmac), tenant.Token(reachfivetest.Expired()), reachfive.CodeExpired},
+			{"a good token", byIssuer(t, rs, hmac), tenant.Token(), ""},
+		}
+		for _, tt := range tests {
 			u, err := tt.v.Verify(t.Context(), tt.token)
-			assert.Equal(t, tt.want, reachfive.CodeOf(err), "%v", err)
-			assert.Equal(t, err == nil, u != nil)
-		})
-	}
+			assert.Equal(t, tt.want, reachfive.CodeOf(err), "%s: %v", tt.name, err)
+			assert.Equal(t, err == nil, u != nil, tt.name)
+		}
+	})
 }
 
 func TestByIssuerRunsTheChecksOfTheCall(t *testing.T) {
-	tenant := reachfivetest.NewTenant(t)
-	v := byIssuer(t, tenant.Verifier())
-	_, err := v.Verify(t.Context(), tenant.Token(reachfivetest.IssuedAt(time.Now().Add(-time.Hour))), reachfive.MaxTokenAge(time.Minute))
-	assert.Equal(t, reachfive.CodeExpired, reachfive.CodeOf(err))
+	inBubble(t, func(t *testing.T) {
+		tenant := memoryTenant(t)
+		v := byIssuer(t, tenant.Verifier())
+		_, err := v.Verify(t.Context(), tenant.Token(reachfivetest.IssuedAt(time.Now().Add(-time.Hour))), reachfive.MaxTokenAge(time.Minute))
+		assert.Equal(t, reachfive.CodeExpired, reachfive.CodeOf(err))
+	})
 }
 
 func TestByIssuerRefusesVerifiersThatOneTokenFits(t *testing.T) {
@@ -179,7 +181,7 @@ func TestByIssuerRefusesVerifiersThatOneTokenFits(t *testing.T) {
 
 func TestByIssuerKeepsTheVerifiersThatItWasGiven(t *testing.T) {
 	const secret = "a-secret-of-at-least-thirty-two-bytes"
-	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithHS256())
+	tenant := memoryTenant(t, reachfivetest.WithHS256())
 	verifiers := []*reachfive.Verifier{tenant.Verifier(), secretVerifier(t, "b.example", "web", secret)}
 	v := byIssuer(t, verifiers...)
 	verifiers[0] = verifiers[1]
