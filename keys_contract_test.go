@@ -358,7 +358,8 @@ func TestKeyRotationIsAcceptedOnItsFirstRequest(t *testing.T) { // F16, F17
 		w := newWorld(t)
 		old := w.Token()
 		w.accepts(old)
-		w.Rotate() // right after the start
+		synctest.Wait() // until the fetch is reported: the next one ends as quickly
+		w.Rotate()      // right after the start
 		w.accepts(w.Token())
 		assert.Equal(t, 2, w.requests(), "exactly one fetch")
 		w.acceptsAtOnce(old)

@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,20 +134,30 @@ func TestKeyFetchSurvivesAConnectionThatTheServerHasClosed(t *testing.T) { // F3
 }
 
 func TestKeyServerThatIsDownAtTheStartAndThenUp(t *testing.T) { // F1, F2
-	p := newProvider(t, nil)
-	address := p.Listener.Addr().String()
-	require.NoError(t, p.Listener.Close()) // a closed port
-	var skipped atomic.Int64
-	v := verifierOf(t, p.tenant, reachfive.WithJWKSURL("http://"+address+"/jwks.json"),
-		reachfive.WithClock(func() time.Time { return time.Now().Add(time.Duration(skipped.Load())) }))
-	p.failsWith(t, v, "connection")
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
-	require.NoError(t, err)
-	p.Listener = listener
-	p.Start()
-	skipped.Store(int64(2 * time.Second))
-	_, err = v.Verify(t.Context(), p.tenant.Token())
-	require.NoError(t, err)
+	for range 10 {
+		p := newProvider(t, nil)
+		address := p.Listener.Addr().String()
+		require.NoError(t, p.Listener.Close()) // a closed port
+		var skipped atomic.Int64
+		v := verifierOf(t, p.tenant, reachfive.WithJWKSURL("http://"+address+"/jwks.json"),
+			reachfive.WithClock(func() time.Time { return time.Now().Add(time.Duration(skipped.Load())) }))
+		_, err := v.Verify(t.Context(), p.tenant.Token())
+		unavailable(t, err)
+		class := v.Status().LastError
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue // another program has the port by now, and may have answered
+		}
+		require.NoError(t, err)
+		assert.Equal(t, "connection", class)
+		p.Listener = listener
+		p.Start()
+		skipped.Store(int64(2 * time.Second))
+		_, err = v.Verify(t.Context(), p.tenant.Token())
+		require.NoError(t, err)
+		return
+	}
+	t.Fatal("no port stayed free")
 }
 
 func TestKeyServerThatTakesItsTimeIsGivenUpAfterFiveSeconds(t *testing.T) { // F5, F6
@@ -196,7 +207,7 @@ func TestKeyServerThatTakesItsTimeIsGivenUpAfterFiveSeconds(t *testing.T) { // F
 			v := verifierOf(t, p.tenant, reachfive.WithJWKSURL("http://"+listener.Addr().String()+"/"))
 			start := time.Now()
 			p.failsWith(t, v, "timeout")
-			assert.InDelta(t, 5*time.Second, time.Since(start), float64(2*time.Second))
+			assert.GreaterOrEqual(t, time.Since(start), 5*time.Second)
 			close(done)
 			_ = listener.Close()
 			<-served

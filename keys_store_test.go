@@ -239,6 +239,9 @@ func TestKeyStoreThatBreaksItsContractCostsALine(t *testing.T) {
 				}}))
 				assert.Zero(t, took(func() { w.accepts(w.Token()) }), "a request waited for a save")
 				w.acceptsAtOnce(w.Token())
+				if tt.limit == 0 {
+					synctest.Wait() // until the first save is over, or it would be given up too
+				}
 				w.Rotate()
 				assert.Zero(t, took(func() { w.accepts(w.Token()) }), "a fetch waited for a save")
 				pass(3 * time.Second)

@@ -145,7 +145,7 @@ func (x *exchange) serve(ctx context.Context, handler http.Handler) {
 			x.fail(io.ErrUnexpectedEOF) // net/http cuts the connection
 			return
 		}
-		if x.stream == nil && ctx.Err() != nil {
+		if ctx.Err() != nil {
 			x.fail(x.cutOff()) // whatever the handler made of it
 			return
 		}
@@ -217,7 +217,7 @@ func (x *exchange) Flush() {
 	reader, writer := io.Pipe()
 	x.stream = writer
 	x.unlink = context.AfterFunc(x.served.Context(), func() {
-		_ = writer.CloseWithError(context.Canceled)
+		_ = writer.CloseWithError(x.cutOff())
 	})
 	x.respond(io.MultiReader(bytes.NewReader(x.body.Bytes()), reader), reader, -1)
 }

@@ -157,6 +157,29 @@ func TestADrippedAnswerEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// A handler that goes by its context may end before anything else has seen that
+// the context is over. Nobody must take what it has written for the whole.
+func TestAStreamedAnswerThatEndsAtItsDeadlineIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
+		tenant.OnJWKS(respond(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, " ")
+			_ = http.NewResponseController(w).Flush()
+			for range 10 { // others who wait for the same, so that the last in the row is late
+				context.AfterFunc(r.Context(), func() {})
+			}
+			<-r.Context().Done()
+		}))
+		for range 100 { // which of them comes first is a matter of luck
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			res, err := send(ctx, t, tenant.Client(), http.MethodGet, tenant.Issuer()+"/jwks.json", "", "")
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, " ", res.body)
+		}
+	})
+}
+
 func TestTransportAnswersOnlyForTheTenantAndByHTTPS(t *testing.T) {
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithName("acme.reach5.net"))
 	for target, want := range map[string]bool{
