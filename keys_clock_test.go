@@ -70,6 +70,7 @@ func TestKeyOfAMachineThatWasSuspendedForADayIsNotFresh(t *testing.T) {
 	withClock(t, false, func(t *testing.T, w *world, clock *jumpingClock) {
 		old := w.Token()
 		w.accepts(old)
+		synctest.Wait() // until the fetch is reported
 		w.Rotate()
 		w.RemoveKey("key-1")
 		clock.set(23 * time.Hour) // while the monotonic clock stood still

@@ -94,6 +94,11 @@ func TestKeyLastGoodSetServesThroughAnOutageAndNobodyWaitsAgain(t *testing.T) { 
 		assert.False(t, w.v.Status().Failing)
 		assert.Equal(t, []reachfive.State{reachfive.StateHealthy, reachfive.StateFailing, reachfive.StateRecovered}, w.stateChanges())
 		assert.Len(t, w.logged(), 3, "one line for a change of state, none for a request")
+		causes := w.causes()
+		require.Equal(t, reachfive.CauseFirst, causes[0])
+		for _, cause := range causes[1:] {
+			require.Equal(t, reachfive.CauseLifetime, cause, "the lifetime was over all the time")
+		}
 	})
 }
 
