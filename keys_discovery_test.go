@@ -25,7 +25,7 @@ type metadata struct {
 	next http.RoundTripper
 
 	mu       sync.Mutex
-	document string // "" hangs, "down" fails
+	document string // "" hangs, "down" fails, "busy" asks for 20 seconds
 	readings int
 	hosts    []string
 }
@@ -55,6 +55,8 @@ func (m *metadata) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, r.Context().Err()
 		case "down":
 			return nil, errors.New("down")
+		case "busy":
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"20"}}, Body: http.NoBody}, nil
 		}
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(document))}, nil
 	}
@@ -161,6 +163,75 @@ func TestKeyDiscoveryFollowsKeysThatMove(t *testing.T) {
 		assert.Equal(t, "https://keys.example/", w.v.Status().JWKSURL)
 		_, hosts := m.seen()
 		assert.NotContains(t, hosts, "evil.example")
+	})
+}
+
+func TestKeyDiscoveryThatAsksForTimeGetsIt(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set("busy")
+		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
+		s := w.v.Status()
+		assert.Equal(t, "discovery: status 503", s.LastError)
+		assert.Equal(t, 20*time.Second, time.Until(s.NextAttempt))
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		pass(20*time.Second - time.Nanosecond)
+		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
+		pass(time.Nanosecond)
+		w.accepts(w.Token())
+	})
+}
+
+func TestKeyDiscoveryIsNotReadTwiceForOneFetch(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		w.SetDown(true)
+		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
+		assert.Equal(t, "status 503", w.v.Status().LastError)
+		readings, hosts := m.seen()
+		assert.Equal(t, 1, readings, "it was read for this fetch, and cannot be newer")
+		assert.Equal(t, []string{"keys.example"}, hosts)
+	})
+}
+
+func TestKeyDiscoveryIsReadAgainAfterAMinuteOrAfterTheClockWasSetBack(t *testing.T) {
+	withClock(t, true, func(t *testing.T, w *world, clock *jumpingClock) {
+		m := &metadata{next: w.Client().Transport}
+		w.v = w.verifier(reachfive.WithDiscovery(), reachfive.WithHTTPClient(&http.Client{Transport: m}))
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		require.NoError(t, w.v.Refresh(t.Context()))
+		w.SetDown(true)
+		fails := func(want int) {
+			t.Helper()
+			unavailable(t, w.v.Refresh(t.Context()))
+			readings, _ := m.seen()
+			assert.Equal(t, want, readings)
+		}
+		pass(time.Minute - time.Nanosecond)
+		fails(1)
+		pass(time.Nanosecond)
+		fails(2)
+		clock.set(-time.Hour)
+		fails(3)
+		fails(3)
+	})
+}
+
+// The old place hangs, as a name does that leads to nobody any more.
+func TestKeyDiscoveryFollowsKeysFromAPlaceThatHangs(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		w.accepts(w.Token())
+		pass(time.Minute)
+		w.OnJWKS(hang())
+		m.set(metadataOf(w.Issuer(), "https://moved.example/"))
+		unavailable(t, w.v.Refresh(t.Context()))
+		w.OnJWKS(nil)
+		require.NoError(t, w.v.Refresh(t.Context()))
+		_, hosts := m.seen()
+		assert.Equal(t, []string{"keys.example", "keys.example", "moved.example"}, hosts)
 	})
 }
 

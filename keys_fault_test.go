@@ -165,6 +165,34 @@ func TestKeyDocumentIsOneAndNothingAfterIt(t *testing.T) {
 	})
 }
 
+func TestKeyDocumentMayHaveExactlyTheLargestSize(t *testing.T) { // F13
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		set := `{"keys":[` + w.JWK(w.KID()) + `]}`
+		w.OnJWKS(document(set + strings.Repeat(" ", 512<<10-len(set))))
+		require.NoError(t, w.v.Refresh(t.Context()))
+		w.OnJWKS(document(set + strings.Repeat(" ", 512<<10-len(set)+1)))
+		unavailable(t, w.v.Refresh(t.Context()))
+		assert.Equal(t, "document too large", w.v.Status().LastError)
+	})
+}
+
+func TestKeyFetchAsksForJSONAndTellsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		var asked []*http.Request
+		transport := w.Client().Transport
+		w.v = w.verifier(reachfive.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			asked = append(asked, r)
+			return transport.RoundTrip(r)
+		})}))
+		w.accepts(w.Token())
+		require.Len(t, asked, 1)
+		assert.Equal(t, http.MethodGet, asked[0].Method)
+		assert.Equal(t, http.Header{"Accept": {"application/json"}}, asked[0].Header)
+	})
+}
+
 func TestKeyLifetimeIsCacheControlsWithinBounds(t *testing.T) { // F31
 	const standard = 10 * time.Minute
 	for _, tt := range []struct {
@@ -470,6 +498,7 @@ func TestKeyBreachOfACallersRoundTripperIsAFailedFetch(t *testing.T) {
 				token := w.Token()
 				assert.LessOrEqual(t, took(func() { w.refuses(token, reachfive.CodeKeysUnavailable) }), 5*time.Second)
 				assert.Equal(t, b.class, w.v.Status().LastError)
+				assert.Equal(t, w.Issuer()+"/jwks.json", w.v.Status().JWKSURL)
 				broken.Store(false)
 				pass(2 * time.Second)
 				w.accepts(token)

@@ -264,6 +264,25 @@ func TestKeyBodyThatIsCutIsAFailedFetch(t *testing.T) { // F9, F10
 	}
 }
 
+func TestKeyAnswerWithAHugeHeaderIsAFailedFetch(t *testing.T) { // F13
+	for size, good := range map[int]bool{32 << 10: true, 200 << 10: false} {
+		t.Run(fmt.Sprint(size>>10, " KiB"), func(t *testing.T) {
+			var p *provider
+			p = newProvider(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X", strings.Repeat("x", size))
+				p.serveKeys(w, r)
+			})
+			p.Start()
+			v := verifierOf(t, p.tenant, reachfive.WithJWKSURL(p.URL+"/"))
+			if good {
+				require.NoError(t, v.Refresh(t.Context()))
+				return
+			}
+			p.failsWith(t, v, "connection")
+		})
+	}
+}
+
 func TestKeyBodyOfAnySizeCostsLittleMemory(t *testing.T) { // F13
 	// 300 members of a MiB each, which every reader of gzip takes as one.
 	var member, bomb bytes.Buffer
