@@ -6,10 +6,13 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -47,49 +50,50 @@ func TestKeyFileStoreKeepsItsPathWhenTheWorkingDirectoryChanges(t *testing.T) {
 
 func TestKeyFileStoreRefusesAFileThatOthersMayHaveWritten(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		make func(t *testing.T, path string) string
+		name   string
+		make   func(t *testing.T, path string) string
+		reason string
 	}{
 		{"group can write", func(t *testing.T, path string) string {
 			require.NoError(t, os.Chmod(path, 0o620))
 			return path
-		}},
+		}, "group or others can write to the key store"},
 		{"others can write", func(t *testing.T, path string) string {
 			require.NoError(t, os.Chmod(path, 0o602))
 			return path
-		}},
+		}, "group or others can write to the key store"},
 		{"a symbolic link", func(t *testing.T, path string) string {
 			require.NoError(t, os.Symlink(path, path+".link"))
 			return path + ".link"
-		}},
+		}, "the key store is no regular file"},
 		{"a directory", func(t *testing.T, path string) string {
 			require.NoError(t, os.Mkdir(path+".d", 0o700))
 			return path + ".d"
-		}},
+		}, "the key store is no regular file"},
 		{"a FIFO", func(t *testing.T, path string) string {
 			require.NoError(t, syscall.Mkfifo(path+".fifo", 0o600))
 			return path + ".fifo"
-		}},
-		{"a device", func(*testing.T, string) string { return os.DevNull }},
+		}, "the key store is no regular file"},
+		{"a device", func(*testing.T, string) string { return os.DevNull }, "the key store is no regular file"},
 		{"of another user", func(t *testing.T, path string) string {
 			if os.Geteuid() != 0 {
 				return "/etc/passwd"
 			}
 			require.NoError(t, os.Chown(path, 12345, -1))
 			return path
-		}},
+		}, "the key store is the file of another user"},
 		{"too large", func(t *testing.T, path string) string {
 			require.NoError(t, os.Truncate(path, 1<<20+1))
 			return path
-		}},
-		{"without a path", func(*testing.T, string) string { return "" }},
-		{"under a file", func(_ *testing.T, path string) string { return path + "/keys.json" }},
+		}, "the file is too large"},
+		{"without a path", func(*testing.T, string) string { return "" }, "the path is empty"},
+		{"under a file", func(_ *testing.T, path string) string { return path + "/keys.json" }, "not a directory"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path, _ := storePath(t)
 			require.NoError(t, os.WriteFile(path, []byte("{}"), 0o600))
 			record, err := reachfive.FileKeyStore(tt.make(t, path)).Load(t.Context())
-			require.Error(t, err)
+			require.ErrorContains(t, err, tt.reason)
 			assert.Nil(t, record)
 		})
 	}
@@ -139,6 +143,64 @@ func TestKeyFileStoreRemovesWhatADeadProcessHasLeft(t *testing.T) {
 	}
 	require.NoError(t, reachfive.FileKeyStore(path).Save(t.Context(), []byte("record")))
 	assert.Equal(t, []string{".keys.json.456.tmp", ".keys.json.notes.tmp", ".other.json.789.tmp", "keys.json", "keys.json.tmp"}, list())
+}
+
+// A directory or a link of such a name is nothing that a process of ours has
+// made. Time passes until all of them are old.
+func TestKeyFileStoreRemovesOnlyFiles(t *testing.T) {
+	path, list := storePath(t)
+	prefix := filepath.Join(filepath.Dir(path), ".keys.json.")
+	require.NoError(t, os.Mkdir(prefix+"1.tmp", 0o700))
+	require.NoError(t, os.Symlink(path, prefix+"2.tmp"))
+	require.NoError(t, os.Symlink("nowhere", prefix+"3.tmp"))
+	require.NoError(t, syscall.Mkfifo(prefix+"4.tmp", 0o600))
+	require.NoError(t, os.WriteFile(prefix+"5.tmp", nil, 0o600))
+	synctest.Test(t, func(t *testing.T) {
+		pass(100 * 365 * 24 * time.Hour) // from the year 2000 on
+		require.NoError(t, reachfive.FileKeyStore(path).Save(t.Context(), []byte("record")))
+	})
+	assert.Equal(t, []string{".keys.json.1.tmp", ".keys.json.2.tmp", ".keys.json.3.tmp", ".keys.json.4.tmp", "keys.json"}, list())
+}
+
+func TestKeyFileStoreRemovesSixteenLeftoversAtATime(t *testing.T) {
+	path, list := storePath(t)
+	then := time.Now().Add(-time.Hour)
+	for i := range 20 {
+		file := filepath.Join(filepath.Dir(path), ".keys.json."+strconv.Itoa(i)+".tmp")
+		require.NoError(t, os.WriteFile(file, nil, 0o600))
+		require.NoError(t, os.Chtimes(file, then, then))
+	}
+	for _, left := range []int{4, 0} {
+		require.NoError(t, reachfive.FileKeyStore(path).Save(t.Context(), []byte("record")))
+		assert.Len(t, list(), left+1)
+	}
+}
+
+func TestKeyFileStoreClosesWhatItOpens(t *testing.T) {
+	path, _ := storePath(t)
+	good, refused := path+".good", path+".refused"
+	require.NoError(t, os.WriteFile(good, []byte("record"), 0o600))
+	require.NoError(t, os.WriteFile(refused, []byte("record"), 0o600))
+	require.NoError(t, os.Chmod(refused, 0o666))
+	use := func() {
+		_, err := reachfive.FileKeyStore(good).Load(t.Context())
+		require.NoError(t, err)
+		_, err = reachfive.FileKeyStore(refused).Load(t.Context())
+		require.Error(t, err)
+		require.NoError(t, reachfive.FileKeyStore(path).Save(t.Context(), []byte("record")))
+	}
+	open := func() int {
+		files, err := os.ReadDir("/dev/fd")
+		require.NoError(t, err)
+		return len(files)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which closes files that nobody refers to
+	use()
+	before := open()
+	for range 100 {
+		use()
+	}
+	assert.LessOrEqual(t, open(), before)
 }
 
 func TestKeyFileStoreIsReadAsAWholeWhileItIsWritten(t *testing.T) {

@@ -114,6 +114,10 @@ func TestKeyStoreNeverStandsForAFetchThatIsGood(t *testing.T) {
 		w.v = w.verifier(reachfive.WithKeyStore(store))
 		assert.Equal(t, time.Second, took(func() { w.refuses(removed, reachfive.CodeUnknownKey) }))
 		assert.Contains(t, strings.Join(w.logged(), "\n"), "added=[key-2] removed=[key-1]")
+		assert.Equal(t, []reachfive.State{
+			reachfive.StateHealthy, // of the process before
+			reachfive.StateHealthy, reachfive.StateKeysChanged,
+		}, w.stateChanges())
 	})
 }
 
@@ -277,6 +281,7 @@ func TestKeyCloseWithAStoreThatHangsReturnsWithinASecond(t *testing.T) { // F34
 				go func() { _, _ = w.v.Verify(t.Context(), w.Token()) }()
 				synctest.Wait()
 				assert.Equal(t, tt.limit, took(func() { require.NoError(t, w.v.Close()) }))
+				assert.NotContains(t, strings.Join(w.logged(), "\n"), "stored", "to be closed is no failure of the store")
 			})
 		})
 	}
@@ -304,6 +309,8 @@ func TestKeyStoreHoldsWhatWasFetched(t *testing.T) {
 		// A key of bad UTF-8 is skipped, and must stay so when it comes back.
 		text := `{"keys":[` + w.JWK(w.KID()) + `,` + strings.Replace(w.JWK(w.KID()), "key-1", "\xff", 1) + `]}`
 		w.OnJWKS(document(text))
+		w.SetDelay(time.Second)
+		began := time.Now()
 		w.accepts(w.Token())
 		synctest.Wait()
 		var record struct {
@@ -315,7 +322,7 @@ func TestKeyStoreHoldsWhatWasFetched(t *testing.T) {
 		require.NoError(t, json.Unmarshal(store.record, &record))
 		assert.Equal(t, w.Issuer(), record.Issuer)
 		assert.Equal(t, "https://keys.example/", record.JWKSURL)
-		assert.True(t, time.Now().Equal(record.FetchedAt))
+		assert.True(t, began.Equal(record.FetchedAt), "the keys are those of the moment at which they were asked for")
 		assert.Equal(t, text, string(record.JWKS))
 
 		require.NoError(t, w.v.Close())
