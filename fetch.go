@@ -90,7 +90,7 @@ func (s *keySource) fetch(ctx context.Context, calls *calls) fetchResult {
 	defer cancel()
 	jwksURL, mayMove := s.location()
 	result := s.fetchFrom(ctx, calls, jwksURL, mayMove)
-	if result.failure != "" && mayMove {
+	if result.failure != "" && mayMove && ctx.Err() == nil {
 		_, _ = within(ctx, calls, func(ctx context.Context) (string, error) {
 			moved, _ := s.discover(ctx)
 			return moved, nil

@@ -301,3 +301,18 @@ func TestKeyDiscoveryThatHangsTakesNothingFromTheAnswerOfTheKeys(t *testing.T) {
 		assert.Equal(t, "status 503", w.v.Status().LastError)
 	})
 }
+
+func TestKeyDiscoveryIsNotReadAgainAfterClose(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		w.accepts(w.Token())
+		pass(time.Hour)
+		w.OnJWKS(hang())
+		go func() { _ = w.v.Refresh(t.Context()) }()
+		synctest.Wait()
+		require.NoError(t, w.v.Close())
+		readings, _ := m.seen()
+		assert.Equal(t, 1, readings)
+	})
+}
