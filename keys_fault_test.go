@@ -506,6 +506,7 @@ func TestKeyBreachOfACallersRoundTripperIsAFailedFetch(t *testing.T) {
 				pass(10 * time.Minute)
 				assert.LessOrEqual(t, took(func() { w.accepts(token) }), 5*time.Second)
 				w.acceptsAtOnce(token)
+				synctest.Wait() // until the fetch has ended, if not what it called
 				assert.Zero(t, took(func() { require.NoError(t, w.v.Close()) }))
 			})
 		})
