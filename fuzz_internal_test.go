@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/reachfive-community/reachfive/internal/slowcheck"
+	"github.com/reachfive-community/reachfive/internal/reference"
 	"github.com/reachfive-community/reachfive/internal/vectors"
 )
 
-// The steps of the road, each against the same step in internal/slowcheck,
+// The steps of the road, each against the same step in internal/reference,
 // which is built on the standard library: they must agree both ways. Whole
 // tokens are fuzzed in fuzz_test.go.
 
@@ -58,7 +58,7 @@ func FuzzGate(f *testing.F) {
 		if err == nil {
 			err = c.checkText()
 		}
-		segments, ok := slowcheck.Gate(token)
+		segments, ok := reference.Gate(token)
 		require.Equal(t, ok, err == nil, "%q", token)
 		if err != nil {
 			assert.Equal(t, token == "", errors.Is(err, CodeMissingToken))
@@ -86,7 +86,7 @@ func FuzzHeader(f *testing.F) {
 		for _, alg := range []string{algRS256, algHS256} {
 			var s scratch
 			h, err := readHeader(&s.reader, slices.Clone(text), alg)
-			kid, code := slowcheck.Header(text, alg)
+			kid, code := reference.Header(text, alg)
 			require.Equal(t, code, string(CodeOf(err)), "%q", text)
 			assert.Equal(t, kid, h.kid, "%q", text)
 		}
@@ -103,7 +103,7 @@ func FuzzClaims(f *testing.F) {
 	const issuer, client = "https://acme.reach5.net", "AtnY5xDg4fbanentihip"
 	v, err := New("acme.reach5.net", client, WithClientSecret(strings.Repeat("s", 32)), WithClock(func() time.Time { return now }))
 	require.NoError(f, err)
-	slow := slowcheck.Config{Issuer: issuer, Audiences: []string{client}, Now: now}
+	slow := reference.Config{Issuer: issuer, Audiences: []string{client}, Now: now}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		user, err := v.readClaims(slices.Clone(text))
 		codes := slow.Claims(text)
@@ -136,7 +136,7 @@ func (v *Verifier) readClaims(payload []byte) (*User, error) {
 // decodes, with the payload decoded by the standard library.
 func assertUserIsItsClaims(t *testing.T, u *User, payload []byte) {
 	t.Helper()
-	members, ok := slowcheck.Object(payload)
+	members, ok := reference.Object(payload)
 	require.True(t, ok)
 	var claims map[string]json.RawMessage
 	require.NoError(t, u.Claims(&claims))
@@ -145,7 +145,7 @@ func assertUserIsItsClaims(t *testing.T, u *User, payload []byte) {
 		assert.Equal(t, string(want), string(claims[name]), "%q", name)
 	}
 	text := func(name string) (text string) {
-		if raw, there := slowcheck.Claim(members, name); there && raw[0] == '"' {
+		if raw, there := reference.Claim(members, name); there && raw[0] == '"' {
 			require.NoError(t, json.Unmarshal(raw, &text))
 		}
 		return text
@@ -162,11 +162,11 @@ func assertUserIsItsClaims(t *testing.T, u *User, payload []byte) {
 	for name, got := range map[string]bool{
 		"email_verified": u.EmailVerified, "phone_number_verified": u.PhoneNumberVerified, "new_user": u.NewUser,
 	} {
-		raw, _ := slowcheck.Claim(members, name)
+		raw, _ := reference.Claim(members, name)
 		assert.Equal(t, string(raw) == "true", got, name)
 	}
 	for name, got := range map[string]time.Time{"exp": u.ExpiresAt, "iat": u.IssuedAt, "auth_time": u.AuthTime, "nbf": u.notBefore} {
-		raw, there := slowcheck.Claim(members, name)
+		raw, there := reference.Claim(members, name)
 		if !there || string(raw) == "null" {
 			assert.True(t, got.IsZero(), name)
 			continue
@@ -176,10 +176,10 @@ func assertUserIsItsClaims(t *testing.T, u *User, payload []byte) {
 		assert.Equal(t, seconds, got.Unix(), name)
 	}
 	for name, got := range map[string][]string{"aud": u.Audience, "amr": u.AMR} {
-		want, _ := slowcheck.Texts(members[name])
+		want, _ := reference.Texts(members[name])
 		assert.ElementsMatch(t, want, got, name)
 	}
-	fields, _ := slowcheck.Claim(members, "custom_fields")
+	fields, _ := reference.Claim(members, "custom_fields")
 	if len(fields) > 0 && fields[0] == '{' {
 		assert.Equal(t, string(fields), string(u.CustomFields))
 	} else {
@@ -202,7 +202,7 @@ func FuzzKeySet(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, document []byte) {
 		set, err := parseKeySet(slices.Clone(document))
-		want, ok := slowcheck.Keys(document)
+		want, ok := reference.Keys(document)
 		require.Equal(t, ok && len(want) > 0, err == nil, "%q", document)
 		if err != nil {
 			return

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachfive-community/reachfive"
-	"github.com/reachfive-community/reachfive/internal/slowcheck"
+	"github.com/reachfive-community/reachfive/internal/reference"
 	"github.com/reachfive-community/reachfive/internal/vectors"
 )
 
@@ -56,7 +56,7 @@ func seedTexts(t testing.TB, algorithm string) (seeds [][2][]byte, good int) {
 // target verifies what it signs, fast and slowly.
 type target struct {
 	v    *reachfive.Verifier
-	slow slowcheck.Config
+	slow reference.Config
 	sign func(signed string) []byte
 }
 
@@ -77,7 +77,7 @@ func (f *target) run(t *testing.T, header, payload []byte) {
 	require.Empty(t, codes, "header %q payload %q", header, payload)
 	var claims map[string]json.RawMessage
 	require.NoError(t, user.Claims(&claims))
-	want, ok := slowcheck.Object(payload)
+	want, ok := reference.Object(payload)
 	require.True(t, ok)
 	assert.Len(t, claims, len(want))
 	// Another text of the same signature is another token.
@@ -90,7 +90,7 @@ func (f *target) run(t *testing.T, header, payload []byte) {
 func newTarget(t testing.TB, algorithm string) *target {
 	t.Helper()
 	now := func() time.Time { return time.Unix(fuzzNow, 0) }
-	slow := slowcheck.Config{
+	slow := reference.Config{
 		Issuer: "https://" + testDomain, Audiences: []string{testClient}, Algorithm: algorithm, Now: now(),
 	}
 	if algorithm == "HS256" {

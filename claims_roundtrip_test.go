@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/reachfive-community/reachfive"
-	"github.com/reachfive-community/reachfive/internal/slowcheck"
+	"github.com/reachfive-community/reachfive/internal/reference"
 )
 
 // genText draws any string that JSON can carry.
@@ -107,7 +107,7 @@ func TestAnyGoodPayloadRoundTrips(t *testing.T) {
 }
 
 func assertRoundTrip(t *rapid.T, user *reachfive.User, text []byte) {
-	members, ok := slowcheck.Object(text)
+	members, ok := reference.Object(text)
 	require.True(t, ok)
 	var claims map[string]json.RawMessage
 	require.NoError(t, user.Claims(&claims))

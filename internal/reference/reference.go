@@ -1,7 +1,7 @@
-// Package slowcheck decides about ID tokens a second time, for tests alone: by
+// Package reference decides about ID tokens a second time, for tests alone: by
 // the standard library, in the plainest way and with no thought of speed, so
 // that the verifier and it have no line in common and are compared by fuzzing.
-package slowcheck
+package reference
 
 import (
 	"crypto"

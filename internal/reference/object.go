@@ -1,4 +1,4 @@
-package slowcheck
+package reference
 
 import (
 	"bytes"
