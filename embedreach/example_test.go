@@ -93,12 +93,12 @@ func TestBridgeBehindTheMiddleware(t *testing.T) {
 	}
 }
 
-func TestREADMEShowsTheTestedEndpoint(t *testing.T) {
+func TestGuideShowsTheTestedEndpoint(t *testing.T) {
 	source, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
 	_, code, _ := strings.Cut(string(source), "\nfunc reachEndpoint(")
 	code, _, _ = strings.Cut(code, "\n}\n")
-	readme, err := os.ReadFile("../README.md")
+	guide, err := os.ReadFile("../docs/embedded-ui.md")
 	require.NoError(t, err)
-	assert.Contains(t, string(readme), "```go\nfunc reachEndpoint("+code+"\n}\n```")
+	assert.Contains(t, string(guide), "```go\nfunc reachEndpoint("+code+"\n}\n```")
 }

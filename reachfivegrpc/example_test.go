@@ -50,12 +50,12 @@ func ExampleCheckMethods() {
 	// Output: reachfivegrpc: no such method on the server: /bank.v1.Payouts/Send
 }
 
-func TestREADMEShowsTheTestedServer(t *testing.T) {
+func TestGuideShowsTheTestedServer(t *testing.T) {
 	source, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
 	_, code, _ := strings.Cut(string(source), "\nfunc newServer(")
 	code, _, _ = strings.Cut(code, "\n}\n")
-	readme, err := os.ReadFile("../README.md")
+	guide, err := os.ReadFile("../docs/grpc.md")
 	require.NoError(t, err)
-	assert.Contains(t, string(readme), "```go\nfunc newServer("+code+"\n}\n```")
+	assert.Contains(t, string(guide), "```go\nfunc newServer("+code+"\n}\n```")
 }

@@ -275,10 +275,10 @@ func TestAnImpossibleOriginPanicsWhileWiring(t *testing.T) {
 	assert.Panics(t, func() { spa.Handler(tenant.Verifier(), spa.NewSessions(), "app.example.com") })
 }
 
-func TestTheREADMEShowsThisCode(t *testing.T) {
+func TestGuideShowsThisCode(t *testing.T) {
 	source, err := os.ReadFile("spa.go")
 	require.NoError(t, err)
-	readme, err := os.ReadFile("../../README.md")
+	guide, err := os.ReadFile("../../docs/spa.md")
 	require.NoError(t, err)
 	for from, to := range map[string]string{"\tsignIn := ": "\n\n", "func nonceOfThisBrowser": "\n}\n"} {
 		_, code, found := strings.Cut(string(source), from)
@@ -287,6 +287,6 @@ func TestTheREADMEShowsThisCode(t *testing.T) {
 		if strings.HasPrefix(code, "\t") {
 			code = strings.ReplaceAll("\n"+code, "\n\t", "\n")
 		}
-		assert.Contains(t, string(readme), strings.TrimSpace(code))
+		assert.Contains(t, string(guide), strings.TrimSpace(code))
 	}
 }
