@@ -2,12 +2,12 @@ package reachfivegrpc
 
 import (
 	"context"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/internal/bearer"
 )
 
 // UnaryServerInterceptor returns an interceptor that lets a unary call reach
@@ -102,32 +102,12 @@ type errNoUser struct{}
 
 func (errNoUser) Error() string { return "reachfivegrpc: the verifier returned no user and no error" }
 
-// bearerToken reads the token from the authorization metadata under the rules
-// of reachfive.FromBearer: "" where there is none or only another scheme, and
-// CodeInvalidRequest where the credentials are not one well-formed token.
+// bearerToken reads the token from the authorization metadata, under the rules
+// of reachfive.FromBearer. It returns "" if there is none.
 func bearerToken(ctx context.Context) (string, error) {
-	values := metadata.ValueFromIncomingContext(ctx, "authorization")
-	if len(values) == 0 || len(values) == 1 && values[0] == "" {
-		return "", nil
+	token, err := bearer.Token(metadata.ValueFromIncomingContext(ctx, "authorization"))
+	if err != nil {
+		return "", &reachfive.Error{Code: reachfive.CodeInvalidRequest}
 	}
-	scheme, rest := values[0], ""
-	if end := strings.IndexFunc(scheme, notInScheme); end >= 0 {
-		scheme, rest = scheme[:end], scheme[end:]
-	}
-	token := strings.TrimLeft(rest, " ")
-	switch {
-	case len(values) > 1 || scheme == "":
-	case !strings.EqualFold(scheme, "Bearer"):
-		return "", nil
-	case token == "" || token == rest || strings.ContainsAny(token, ", \t\n\v\f\r"):
-	default:
-		return token, nil
-	}
-	return "", &reachfive.Error{Code: reachfive.CodeInvalidRequest}
-}
-
-// notInScheme reports what ends an auth-scheme: anything but tchar of RFC 9110
-// section 5.6.2 (https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2).
-func notInScheme(r rune) bool {
-	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	return token, nil
 }

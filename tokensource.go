@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/reachfive-community/reachfive/internal/bearer"
 )
 
 const (
@@ -158,37 +160,12 @@ func (s *TokenSource) read(w http.ResponseWriter, r *http.Request, parsed bool) 
 	return "", &Error{Code: CodeInvalidRequest, cause: err}
 }
 
-// bearerToken reads the credentials of RFC 9110 section 11.4, an auth-scheme
-// and after one or more spaces what belongs to it. An empty header says nothing.
 func bearerToken(headers []string) (string, error) {
-	if len(headers) == 0 || len(headers) == 1 && headers[0] == "" {
-		return "", nil
-	}
-	if len(headers) > 1 {
-		return "", &Error{Code: CodeInvalidRequest, detail: "more than one Authorization header"}
-	}
-	header := headers[0]
-	end := strings.IndexFunc(header, func(c rune) bool { return !isTokenChar(c) })
-	if end < 0 {
-		end = len(header)
-	}
-	if end == 0 {
-		return "", &Error{Code: CodeInvalidRequest, detail: "the Authorization header has no scheme"}
-	}
-	if !strings.EqualFold(header[:end], "Bearer") {
-		return "", nil
-	}
-	token := strings.TrimLeft(header[end:], " ")
-	if token == "" || end+len(token) == len(header) || strings.ContainsAny(token, ", \t\n\v\f\r") {
-		return "", &Error{Code: CodeInvalidRequest, detail: "the Bearer credentials are not one token"}
+	token, err := bearer.Token(headers)
+	if err != nil {
+		return "", &Error{Code: CodeInvalidRequest, detail: err.Error()}
 	}
 	return token, nil
-}
-
-// isTokenChar is tchar of RFC 9110 section 5.6.2, of which a scheme consists.
-func isTokenChar(c rune) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		c < 0x80 && strings.ContainsRune("!#$%&'*+-.^_`|~", c)
 }
 
 func cookieToken(r *http.Request, name string) (string, error) {
