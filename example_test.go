@@ -276,3 +276,23 @@ func ExampleByIssuer() {
 	// true <nil>
 	// false reachfive: wrong_issuer: the token is from another issuer (iss)
 }
+
+// A Verifier of fixed keys decides without a network: for a test, a tool, or a
+// machine that reaches no tenant.
+func ExampleWithJWKS() {
+	document := `{"keys":[{"kty":"EC"},{"kty":"RSA","kid":"k1","alg":"RS256","e":"AQAB","n":"` +
+		"sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4Dy1WlUzewbgBHod5pcM9H95GQRV3JDXboIRROSBigeC5yjU1hGzHHyXss8UDprecbAYxknTcQkhslANGRUZmdTOQ5qTRsLAt6BTYuyvVRdhS8exSZEy_c4gs_7svlJJQ4H9_NxsiIoLwAEk7-Q3UXERGYw_75IDrGA84-lA_-Ct4eTlXHBIY2EaV7t7LjJaynVJCpkv4LKjTTAumiGUIuQhrNhZLuF_RJLqHpM2kgWFLU7-VTdL1VbC2tejvcI2BlMkEpk1BzBZI0KQB0GaDWFLN-aEAw3vRw" +
+		`"}]}`
+	v, err := reachfive.New("acme.reach5.net", "AtnY5xDg4fbanentihip", reachfive.WithJWKS([]byte(document)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, key := range v.Status().Keys {
+		fmt.Println(key.ID, key.Bits, "bits")
+	}
+	_, err = v.Verify(context.Background(), "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsyIn0.e30.AA") // {"alg":"RS256","kid":"k2"}
+	fmt.Println(reachfive.CodeOf(err))
+	// Output:
+	// k1 2048 bits
+	// reachfive: unknown_key: the provider has no key of the token's kid
+}

@@ -22,7 +22,7 @@ type keyCache struct {
 	now      func() time.Time
 	maxStale time.Duration
 	records  *keyRecords // nil without a key store
-	logger   *slog.Logger
+	log      func() *slog.Logger
 	observer Observer
 
 	// mu guards what follows, and every change of set, failing and started.
@@ -38,13 +38,19 @@ type keyCache struct {
 }
 
 func newKeyCache(c *config) *keyCache {
-	logger := c.logger.With(slog.String("issuer", c.issuer))
+	logger := func() *slog.Logger {
+		l := c.logger
+		if l == nil {
+			l = slog.Default() // of now, whatever it was in New
+		}
+		return l.With(slog.String("issuer", c.issuer))
+	}
 	return &keyCache{
 		source:   newKeySource(c),
 		now:      c.now,
 		maxStale: c.maxStale,
 		records:  newKeyRecords(c, logger),
-		logger:   logger,
+		log:      logger,
 		observer: c.observer,
 		running:  make(map[*fetch]struct{}),
 		jwksURL:  c.jwksURL,

@@ -51,13 +51,13 @@ func (c *keyCache) report(caller context.Context, cause FetchCause, took time.Du
 func (c *keyCache) logState(state State, result fetchResult, changes keyChanges) {
 	switch state {
 	case StateFailing:
-		c.logger.Warn("reachfive: the keys cannot be fetched", slog.String("reason", result.failure))
+		c.log().Warn("reachfive: the keys cannot be fetched", slog.String("reason", result.failure))
 	case StateHealthy:
-		c.logger.Info("reachfive: the keys are here", slog.Int("keys", len(result.set.keys)), slog.Int("skipped", result.set.skipped))
+		c.log().Info("reachfive: the keys are here", slog.Int("keys", len(result.set.keys)), slog.Int("skipped", result.set.skipped))
 	case StateRecovered:
-		c.logger.Info("reachfive: the keys can be fetched again", slog.Int("keys", len(result.set.keys)), slog.Int("skipped", result.set.skipped))
+		c.log().Info("reachfive: the keys can be fetched again", slog.Int("keys", len(result.set.keys)), slog.Int("skipped", result.set.skipped))
 	case StateKeysChanged:
-		c.logger.Info("reachfive: the keys have changed", slog.Any("added", changes.added), slog.Any("removed", changes.removed))
+		c.log().Info("reachfive: the keys have changed", slog.Any("added", changes.added), slog.Any("removed", changes.removed))
 	}
 }
 
@@ -73,14 +73,11 @@ func (c *keyCache) status(s *Status) {
 	set, failing := c.set.Load(), c.failing.Load()
 	if set != nil {
 		fetchedAt := set.fetchedAt.Round(0)
-		s.SkippedKeys = uint64(set.skipped) //nolint:gosec // a count
+		s.tellKeys(set)
 		s.FetchedAt = fetchedAt
 		s.FreshUntil = fetchedAt.Add(set.lifetime)
 		s.ServesUntil = fetchedAt.Add(set.servesFor)
 		s.NextAttempt = fetchedAt.Add(set.refreshAfter)
-		for _, key := range set.keys {
-			s.Keys = append(s.Keys, KeyStatus{ID: key.kid, Bits: key.rsa.N.BitLen(), Thumbprint: key.thumbprint})
-		}
 	}
 	if failing != nil {
 		s.Failing, s.LastError = true, failing.class

@@ -38,17 +38,17 @@ type keyRecords struct {
 	store   KeyStore
 	issuer  string
 	jwksURL string // "" with discovery: any will do
-	logger  *slog.Logger
+	log     func() *slog.Logger
 
 	load   sync.Once
 	saving chan struct{} // has one in it while a record is saved
 }
 
-func newKeyRecords(c *config, logger *slog.Logger) *keyRecords {
+func newKeyRecords(c *config, log func() *slog.Logger) *keyRecords {
 	if c.store == nil {
 		return nil
 	}
-	return &keyRecords{store: c.store, issuer: c.issuer, jwksURL: c.jwksURL, logger: logger, saving: make(chan struct{}, 1)}
+	return &keyRecords{store: c.store, issuer: c.issuer, jwksURL: c.jwksURL, log: log, saving: make(chan struct{}, 1)}
 }
 
 // loadOnce returns the stored key set the first time that it is called. It
@@ -124,7 +124,7 @@ func (k *keyRecords) save(ctx context.Context, calls *calls, r record) {
 // the process.
 func (k *keyRecords) warn(text, reason string) {
 	defer func() { _ = recover() }()
-	k.logger.Warn(text, slog.String("reason", reason))
+	k.log().Warn(text, slog.String("reason", reason))
 }
 
 // reasonOf says why a key store failed. The text of an error that is not of

@@ -33,6 +33,7 @@ type config struct {
 	issuer      string
 	jwksURL     string
 	discovery   bool
+	fixed       *keySet       // of WithJWKS
 	secret      func() []byte // behind a closure, where no print reaches it; nil for RS256
 	shortSecret bool
 	accessToken bool
@@ -41,8 +42,8 @@ type config struct {
 	now         func() time.Time
 	tokenCache  int
 	store       KeyStore
-	maxStale    time.Duration
-	logger      *slog.Logger
+	maxStale    time.Duration // negative: the default
+	logger      *slog.Logger  // nil: slog.Default(), asked for at each line
 	observer    Observer
 	checks      []Check
 
@@ -65,7 +66,7 @@ func WithClientSecret(secret string) Option {
 }
 
 // WithAudiences accepts the tokens of further clients of the same tenant: web,
-// iOS, Android. It does not go together with WithClientSecret, which belongs to
+// iOS, Android. It cannot be combined with WithClientSecret, which belongs to
 // one client.
 func WithAudiences(clientIDs ...string) Option {
 	return func(c *config) {
@@ -113,10 +114,30 @@ func WithJWKSURL(jwksURL string) Option {
 // (OpenID Connect Discovery 1.0 section 4).
 func WithDiscovery() Option { return func(c *config) { c.discovery = true } }
 
-// WithHTTPClient fetches the keys with a client of the caller's: for a proxy, a
-// private CA, tracing. It is copied; redirects are refused whatever it says,
-// and a fetch ends after 5 seconds whatever its timeout is. Its idle
-// connections are the caller's to close.
+// WithJWKS sets the keys themselves: document is a JWK Set (RFC 7517 section 5),
+// and the Verifier uses no network. Its keys must meet the same conditions as
+// fetched ones; a document without a usable key is an error of New. The keys
+// never change: a token of an unknown kid is refused with CodeUnknownKey, and
+// Refresh and HealthCheck return nil. It is for tests, tools and machines
+// without a network; a tenant that rotates its keys breaks it.
+//
+// WithJWKS cannot be combined with WithJWKSURL, WithDiscovery, WithHTTPClient,
+// WithKeyStore, WithMaxStale or WithClientSecret.
+func WithJWKS(document []byte) Option {
+	return func(c *config) {
+		set, err := parseKeySet(document)
+		if err != nil {
+			set = new(keySet) // for the checks of combinations
+			c.fail("WithJWKS", "%w", err)
+		}
+		c.fixed = set
+	}
+}
+
+// WithHTTPClient sets the HTTP client used to fetch keys: for a proxy, a private
+// CA, tracing. The client is copied. Redirects are refused whatever its
+// CheckRedirect says, and a fetch ends after 5 seconds whatever its Timeout is.
+// The caller closes its idle connections.
 func WithHTTPClient(client *http.Client) Option {
 	return func(c *config) {
 		if client == nil {
@@ -184,8 +205,9 @@ func WithMaxStale(d time.Duration) Option {
 	}
 }
 
-// WithLogger logs each change of state of the key cache, one line each, and
-// nothing per token. The default discards.
+// WithLogger sets the logger for changes of state of the key cache: one line
+// for each, none per token. The default is slog.Default(), looked up when a line
+// is written.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) {
 		if logger == nil {
@@ -222,7 +244,7 @@ func InsecureAllowAccessTokenClaims() Option { return func(c *config) { c.access
 // newConfig makes one config of all arguments, or reports everything that is
 // wrong with them at once.
 func newConfig(domain, clientID string, opts []Option) (*config, error) {
-	c := &config{maxStale: defaultMaxStale, now: time.Now, logger: slog.New(slog.DiscardHandler)}
+	c := &config{maxStale: -1, now: time.Now}
 	host, err := parseDomain(domain)
 	if err != nil {
 		c.fail("domain", "%w", err)
@@ -238,16 +260,42 @@ func newConfig(domain, clientID string, opts []Option) (*config, error) {
 		}
 		opt(c)
 	}
+	c.checkCombinations()
+	if c.jwksURL == "" && !c.discovery {
+		c.jwksURL = "https://" + host + "/jwks.json"
+	}
+	if c.maxStale < 0 {
+		c.maxStale = defaultMaxStale
+	}
+	return c, errors.Join(c.errs...)
+}
+
+// checkCombinations refuses options that contradict each other.
+func (c *config) checkCombinations() {
 	if c.discovery && c.jwksURL != "" {
-		c.fail("WithDiscovery", "does not go together with WithJWKSURL")
+		c.fail("WithDiscovery", "cannot be combined with WithJWKSURL")
 	}
 	if c.secret != nil {
 		c.checkSecret()
 	}
-	if c.jwksURL == "" && !c.discovery {
-		c.jwksURL = "https://" + host + "/jwks.json"
+	if c.fixed == nil {
+		return
 	}
-	return c, errors.Join(c.errs...)
+	for _, other := range []struct {
+		option string
+		given  bool
+	}{
+		{"WithClientSecret", c.secret != nil},
+		{"WithJWKSURL", c.jwksURL != ""},
+		{"WithDiscovery", c.discovery},
+		{"WithHTTPClient", c.client != nil},
+		{"WithKeyStore", c.store != nil},
+		{"WithMaxStale", c.maxStale >= 0},
+	} {
+		if other.given {
+			c.fail("WithJWKS", "cannot be combined with %s", other.option)
+		}
+	}
 }
 
 func (c *config) checkSecret() {
@@ -259,13 +307,13 @@ func (c *config) checkSecret() {
 		c.fail("WithClientSecret", "the secret has %d bytes, want at least %d (RFC 7518 section 3.2)", size, minSecretSize)
 	}
 	if len(c.audiences) > 1 {
-		c.fail("WithClientSecret", "does not go together with WithAudiences: a secret belongs to one client")
+		c.fail("WithClientSecret", "cannot be combined with WithAudiences: a secret belongs to one client")
 	}
 	if c.discovery {
-		c.fail("WithClientSecret", "does not go together with WithDiscovery: HS256 needs no keys of the tenant")
+		c.fail("WithClientSecret", "cannot be combined with WithDiscovery: HS256 needs no keys of the tenant")
 	}
 	if c.jwksURL != "" {
-		c.fail("WithClientSecret", "does not go together with WithJWKSURL: HS256 needs no keys of the tenant")
+		c.fail("WithClientSecret", "cannot be combined with WithJWKSURL: HS256 needs no keys of the tenant")
 	}
 }
 

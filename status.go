@@ -7,7 +7,7 @@ import (
 
 // Refresh fetches the keys now, whatever backoff or Retry-After say: at start,
 // or after a key has leaked. It fails with CodeKeysUnavailable, or with ctx's
-// own error. For HS256 it does nothing.
+// own error. For HS256 and with WithJWKS it does nothing.
 func (v *Verifier) Refresh(ctx context.Context) error {
 	if v.keys == nil {
 		return nil
@@ -31,7 +31,7 @@ type Status struct {
 	// Issuer is the iss that tokens must have.
 	Issuer string
 	// JWKSURL is where the keys come from, without credentials; "" for HS256,
-	// and before discovery has told it.
+	// with WithJWKS, and before discovery has told it.
 	JWKSURL string
 	// Algorithm is "RS256" or "HS256".
 	Algorithm string
@@ -47,7 +47,7 @@ type Status struct {
 	ServesUntil time.Time
 	// NextAttempt is the time from which on a request starts a fetch; zero
 	// before the first fetch, which any request starts, and where none will:
-	// for HS256, and after Close.
+	// for HS256, with WithJWKS, and after Close.
 	NextAttempt time.Time
 	// Failing tells whether the last fetch failed.
 	Failing bool
@@ -73,10 +73,20 @@ type KeyStatus struct {
 // Status tells what the Verifier knows. It uses no network and does not wait.
 func (v *Verifier) Status() Status {
 	s := Status{Issuer: v.issuer, Algorithm: v.algorithm}
-	if v.keys != nil {
+	switch {
+	case v.fixed != nil:
+		s.tellKeys(v.fixed)
+	case v.keys != nil:
 		v.keys.status(&s)
 	}
 	return s
+}
+
+func (s *Status) tellKeys(set *keySet) {
+	s.SkippedKeys = uint64(set.skipped) //nolint:gosec // a count
+	for _, key := range set.keys {
+		s.Keys = append(s.Keys, KeyStatus{ID: key.kid, Bits: key.rsa.N.BitLen(), Thumbprint: key.thumbprint})
+	}
 }
 
 // Close ends what runs in the background within a second, and starts nothing

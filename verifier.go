@@ -27,7 +27,8 @@ type Verifier struct {
 	clock            *clock
 	observer         Observer
 
-	keys      *keyCache   // RS256: the tenant's keys; nil for HS256
+	keys      *keyCache   // RS256: the tenant's keys; nil for HS256 and fixed keys
+	fixed     *keySet     // RS256: the keys of WithJWKS
 	secret    func() any  // HS256: the client secret, where no print reaches it; nil for RS256
 	headers   *headerMemo // HS256: known headers; for RS256 each key set has its own
 	signature signatureVerifier
@@ -57,10 +58,13 @@ func New(domain, clientID string, opts ...Option) (*Verifier, error) {
 		tokens:           newTokenCache(c.tokenCache),
 		scratches:        new(scratches),
 	}
-	if c.secret != nil {
+	switch {
+	case c.secret != nil:
 		secret := any(c.secret())
 		v.algorithm, v.secret, v.headers = algHS256, func() any { return secret }, new(headerMemo)
-	} else {
+	case c.fixed != nil:
+		v.fixed = c.fixed
+	default:
 		v.keys = newKeyCache(c)
 	}
 	v.signature, err = newSignatureVerifier(v.algorithm)
@@ -158,8 +162,8 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 // changed since is looked at again. It says no when the key is gone, or is not
 // the one for this token any more, and the token goes the whole road.
 func (v *Verifier) verifyAgain(ctx context.Context, user *User, by verifiedBy, checks []Check) (_ *User, ok bool, _ error) {
-	if v.keys != nil {
-		set, err := v.keys.current(ctx)
+	if v.secret == nil {
+		set, err := v.currentKeys(ctx)
 		if err != nil || !set.finds(by) {
 			return nil, false, err
 		}
@@ -178,7 +182,7 @@ func (v *Verifier) verifyAgain(ctx context.Context, user *User, by verifiedBy, c
 
 // verifySignature reads the header, finds the key, and verifies the signature.
 func (v *Verifier) verifySignature(ctx context.Context, token compact, s *scratch, on *seen) (verifiedBy, error) {
-	if v.keys == nil {
+	if v.secret != nil {
 		_, known, err := v.header(token, s, v.headers)
 		if err != nil {
 			return verifiedBy{}, err
@@ -203,15 +207,18 @@ func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on 
 	// The header is judged before the keys are asked for, so that a token that
 	// cannot be ours neither waits nor causes a fetch.
 	var memo *headerMemo
-	if known := v.keys.set.Load(); known != nil {
+	if known := v.lastKeys(); known != nil {
 		memo = &known.headers
 	}
 	header, known, err := v.header(token, s, memo)
 	if err != nil {
 		return verifiedBy{}, err
 	}
-	arrival := v.keys.arrival()
-	set, err := v.keys.current(ctx)
+	var arrival uint64
+	if v.keys != nil {
+		arrival = v.keys.arrival()
+	}
+	set, err := v.currentKeys(ctx)
 	if err != nil {
 		return verifiedBy{}, err
 	}
@@ -228,7 +235,7 @@ func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on 
 		if set.bears(header.kid) {
 			return verifiedBy{}, refuse(CodeInvalidSignature)
 		}
-		newer, err := v.keys.newer(ctx, set, arrival)
+		newer, err := v.newerKeys(ctx, set, arrival)
 		if err != nil {
 			return verifiedBy{}, err
 		}
@@ -240,6 +247,28 @@ func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on 
 		}
 		set = newer
 	}
+}
+
+// lastKeys returns the keys at hand without judging their age, nil for none.
+func (v *Verifier) lastKeys() *keySet {
+	if v.fixed != nil {
+		return v.fixed
+	}
+	return v.keys.set.Load()
+}
+
+func (v *Verifier) currentKeys(ctx context.Context) (*keySet, error) {
+	if v.fixed != nil {
+		return v.fixed, nil
+	}
+	return v.keys.current(ctx)
+}
+
+func (v *Verifier) newerKeys(ctx context.Context, set *keySet, arrival uint64) (*keySet, error) {
+	if v.fixed != nil {
+		return nil, nil
+	}
+	return v.keys.newer(ctx, set, arrival)
 }
 
 // match returns the candidate that made the signature, nil if none did.
