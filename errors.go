@@ -65,6 +65,13 @@ const (
 	// CodeInsufficientAuthentication: an AMR, ACR or AuthType check failed
 	// (RFC 9470).
 	CodeInsufficientAuthentication Code = "insufficient_authentication"
+	// CodeRevoked: the user was signed out after the sign-in of this token; a
+	// new sign-in is accepted, a refreshed token is not (RFC 9470).
+	CodeRevoked Code = "revoked"
+	// CodeRevocationsUnavailable: the sign-outs are not known well enough to
+	// decide. Like CodeKeysUnavailable it says nothing about the user: answer
+	// 503, never 401.
+	CodeRevocationsUnavailable Code = "revocations_unavailable"
 	// CodeForbidden: the token is good, and another check said no.
 	CodeForbidden Code = "forbidden"
 )
@@ -119,6 +126,10 @@ func (c Code) row() (codeRow, bool) {
 		return codeRow{http.StatusUnauthorized, "a more recent sign-in is required"}, true
 	case CodeInsufficientAuthentication:
 		return codeRow{http.StatusUnauthorized, "a stronger sign-in is required"}, true
+	case CodeRevoked:
+		return codeRow{http.StatusUnauthorized, "the user has been signed out since this sign-in"}, true
+	case CodeRevocationsUnavailable:
+		return codeRow{http.StatusServiceUnavailable, "the sign-outs are not known at the moment"}, true
 	case CodeForbidden:
 		return codeRow{http.StatusForbidden, "the user may not do this"}, true
 	}
@@ -126,8 +137,8 @@ func (c Code) row() (codeRow, bool) {
 }
 
 // HTTPStatus returns the status that answers a refusal: 401 for a token that
-// is not good, 503 for CodeKeysUnavailable, and so on; 500 for a Code that
-// this package does not know.
+// is not good, 503 for CodeKeysUnavailable and CodeRevocationsUnavailable, and
+// so on; 500 for a Code that this package does not know.
 func (c Code) HTTPStatus() int {
 	row, _ := c.row()
 	return row.status
@@ -145,7 +156,8 @@ func (c Code) Error() string {
 	return "reachfive: " + string(c) + ": " + row.description
 }
 
-// Error is a refusal, or, with CodeKeysUnavailable, the inability to decide.
+// Error is a refusal, or, with CodeKeysUnavailable and
+// CodeRevocationsUnavailable, the inability to decide.
 // Its text never carries a claim value, a token or a secret, however it is
 // printed.
 type Error struct {
@@ -153,8 +165,8 @@ type Error struct {
 	Code Code
 	// Claim is the wire name of the claim at fault, "" where none is.
 	Claim string
-	// MaxAge is the longest time since sign-in that the MaxAge check allowed;
-	// 0 for every other Code than CodeReauthenticationRequired.
+	// MaxAge is the longest time since sign-in that is accepted, with
+	// CodeReauthenticationRequired and CodeRevoked; 0 for every other Code.
 	MaxAge time.Duration
 	// ACRValues are the values of acr that the ACR check would have taken.
 	ACRValues []string

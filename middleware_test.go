@@ -178,6 +178,8 @@ func TestMiddlewareAnswersEveryCodeAsTheTableSays(t *testing.T) {
 		reachfive.CodeForbidden:                  {403, "", "access_denied", "", "", nil},
 		reachfive.CodeReauthenticationRequired:   {401, stepUp, stepUp, `, max_age="300"`, "", &reachfive.Error{Code: reachfive.CodeReauthenticationRequired, MaxAge: 5 * time.Minute}},
 		reachfive.CodeInsufficientAuthentication: {401, stepUp, stepUp, `, acr_values="gold silver"`, "", &reachfive.Error{Code: reachfive.CodeInsufficientAuthentication, ACRValues: []string{"gold", "silver"}}},
+		reachfive.CodeRevoked:                    {401, stepUp, stepUp, `, max_age="60"`, "", &reachfive.Error{Code: reachfive.CodeRevoked, MaxAge: time.Minute}},
+		reachfive.CodeRevocationsUnavailable:     {503, "", "temporarily_unavailable", "", "3", &reachfive.Error{Code: reachfive.CodeRevocationsUnavailable, RetryAfter: 2001 * time.Millisecond}},
 		reachfive.CodeKeysUnavailable:            {503, "", "temporarily_unavailable", "", "3", &reachfive.Error{Code: reachfive.CodeKeysUnavailable, RetryAfter: 2001 * time.Millisecond}},
 	}
 	if all := allCodes(t); len(all) != len(table) || len(all) == 0 {

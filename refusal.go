@@ -135,7 +135,7 @@ func errorName(code Code) string {
 	switch code {
 	case CodeMissingToken:
 		return "login_required"
-	case CodeReauthenticationRequired, CodeInsufficientAuthentication:
+	case CodeReauthenticationRequired, CodeInsufficientAuthentication, CodeRevoked:
 		return "insufficient_user_authentication"
 	}
 	switch code.HTTPStatus() {
@@ -161,7 +161,7 @@ func (a *refusals) challenge(code Code, ref refusal, full *Error) string {
 		return text
 	}
 	// https://www.rfc-editor.org/rfc/rfc9470#section-3
-	if code == CodeReauthenticationRequired && full.MaxAge >= 0 {
+	if (code == CodeReauthenticationRequired || code == CodeRevoked) && full.MaxAge >= 0 {
 		text += `, max_age="` + strconv.FormatInt(int64(full.MaxAge/time.Second), 10) + `"`
 	}
 	if acr := acrValues(full.ACRValues); acr != "" {

@@ -31,14 +31,15 @@
 // reason is the reachfive.Code and whose domain is "reachfive":
 //
 //   - PermissionDenied: forbidden, untrusted_origin
-//   - Unavailable: keys_unavailable, with an errdetails.RetryInfo. The provider
-//     is down and nothing was decided: retry, and do not sign the user out.
+//   - Unavailable: keys_unavailable and revocations_unavailable, with an
+//     errdetails.RetryInfo. Nothing was decided: retry, and do not sign the user
+//     out.
 //   - Unauthenticated: every other Code
 //   - DeadlineExceeded, Canceled: the caller's own context ended first
 //   - Internal: the verifier failed in a way that has no Code
 //
-// reauthentication_required and insufficient_authentication carry what they
-// ask for in the ErrorInfo's metadata, as max_age in seconds and acr_values,
+// reauthentication_required, revoked and insufficient_authentication carry what
+// they ask for in the ErrorInfo's metadata, as max_age in seconds and acr_values,
 // under the names of RFC 9470 (https://www.rfc-editor.org/rfc/rfc9470). No
 // status carries a claim's value or the token.
 //

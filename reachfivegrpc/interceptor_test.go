@@ -174,6 +174,8 @@ func TestStatusFollowsTheTableOfCodes(t *testing.T) {
 		{&reachfive.Error{Code: reachfive.CodeForbidden}, codes.PermissionDenied},
 		{&reachfive.Error{Code: reachfive.CodeUntrustedOrigin}, codes.PermissionDenied},
 		{&reachfive.Error{Code: reachfive.CodeKeysUnavailable}, codes.Unavailable},
+		{&reachfive.Error{Code: reachfive.CodeRevoked}, codes.Unauthenticated},
+		{&reachfive.Error{Code: reachfive.CodeRevocationsUnavailable}, codes.Unavailable},
 		{&reachfive.Error{Code: "a_code_of_the_callers_own"}, codes.Internal},
 		{reachfive.CodeExpired, codes.Unauthenticated},
 		{errors.Join(errors.New(secret), reachfive.CodeForbidden), codes.PermissionDenied},
@@ -213,6 +215,7 @@ func TestStepUpSaysWhatItAsksFor(t *testing.T) {
 		want map[string]string
 	}{
 		{&reachfive.Error{Code: reachfive.CodeReauthenticationRequired, MaxAge: 5 * time.Minute}, map[string]string{"max_age": "300"}},
+		{&reachfive.Error{Code: reachfive.CodeRevoked, MaxAge: time.Minute}, map[string]string{"max_age": "60"}},
 		{&reachfive.Error{Code: reachfive.CodeInsufficientAuthentication, ACRValues: []string{"gold", "silver"}}, map[string]string{"acr_values": "gold silver"}},
 		{&reachfive.Error{Code: reachfive.CodeInsufficientAuthentication}, nil},
 	} {

@@ -3,6 +3,7 @@ package reachfivegrpc
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func statusOf(ctx context.Context, err error) *status.Status {
 	if ok {
 		info.Metadata = challenge(refusal)
 	}
-	if code == reachfive.CodeKeysUnavailable {
+	if undecided(code) {
 		delay := retryDelay
 		if ok && refusal.RetryAfter > 0 {
 			delay = refusal.RetryAfter
@@ -60,23 +61,26 @@ func statusOf(ctx context.Context, err error) *status.Status {
 
 // grpcCode is the gRPC column of the table of codes.
 func grpcCode(code reachfive.Code) codes.Code {
-	switch code {
-	case reachfive.CodeKeysUnavailable:
+	switch {
+	case undecided(code):
 		return codes.Unavailable
-	case reachfive.CodeForbidden, reachfive.CodeUntrustedOrigin:
+	case code == reachfive.CodeForbidden, code == reachfive.CodeUntrustedOrigin:
 		return codes.PermissionDenied
-	}
-	if code.HTTPStatus() >= 500 {
+	case code.HTTPStatus() >= 500:
 		return codes.Internal // a Code that package reachfive does not know
 	}
 	return codes.Unauthenticated
 }
 
+// undecided reports whether code says nothing about the token, so that the call
+// makes sense again later.
+func undecided(code reachfive.Code) bool { return code.HTTPStatus() == http.StatusServiceUnavailable }
+
 // challenge says what a step-up asks for, in the terms of RFC 9470 section 3
 // (https://www.rfc-editor.org/rfc/rfc9470#section-3).
 func challenge(refusal *reachfive.Error) map[string]string {
 	asks := map[string]string{}
-	if refusal.Code == reachfive.CodeReauthenticationRequired && refusal.MaxAge > 0 {
+	if stepUp := refusal.Code == reachfive.CodeReauthenticationRequired || refusal.Code == reachfive.CodeRevoked; stepUp && refusal.MaxAge > 0 {
 		asks["max_age"] = strconv.FormatInt(int64(refusal.MaxAge/time.Second), 10)
 	}
 	if len(refusal.ACRValues) > 0 {

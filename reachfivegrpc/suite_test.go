@@ -16,7 +16,7 @@ import (
 // grpcStatus is the gRPC column of the table of codes.
 func grpcStatus(decision error) string {
 	switch reachfive.CodeOf(decision) {
-	case reachfive.CodeKeysUnavailable:
+	case reachfive.CodeKeysUnavailable, reachfive.CodeRevocationsUnavailable:
 		return codes.Unavailable.String()
 	case reachfive.CodeForbidden, reachfive.CodeUntrustedOrigin:
 		return codes.PermissionDenied.String()

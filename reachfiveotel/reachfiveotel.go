@@ -40,6 +40,7 @@ package reachfiveotel
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -158,10 +159,10 @@ const (
 )
 
 func outcomeOf(code reachfive.Code) outcome {
-	switch code {
-	case "":
+	switch {
+	case code == "":
 		return accepted
-	case reachfive.CodeKeysUnavailable, canceled, deadlineExceeded:
+	case code == canceled, code == deadlineExceeded, code.HTTPStatus() == http.StatusServiceUnavailable:
 		return undecided
 	}
 	return refused
@@ -176,7 +177,8 @@ func knownCodes() []reachfive.Code {
 		reachfive.CodeMissingClaim, reachfive.CodeInvalidClaim, reachfive.CodeWrongIssuer,
 		reachfive.CodeWrongAudience, reachfive.CodeExpired, reachfive.CodeNotYetValid,
 		reachfive.CodeWrongNonce, reachfive.CodeWrongAccessToken,
-		reachfive.CodeReauthenticationRequired, reachfive.CodeInsufficientAuthentication, reachfive.CodeForbidden,
+		reachfive.CodeReauthenticationRequired, reachfive.CodeInsufficientAuthentication,
+		reachfive.CodeRevoked, reachfive.CodeRevocationsUnavailable, reachfive.CodeForbidden,
 	}
 }
 

@@ -75,14 +75,14 @@ func TestVerificationsAreCountedByCode(t *testing.T) {
 	c := newCollector(t)
 	done := c.telemetry.Observer().VerifyDone
 	for _, code := range []reachfive.Code{
-		"", "", reachfive.CodeExpired, reachfive.CodeKeysUnavailable, "canceled", "deadline_exceeded", "of_a_check", "of_another",
+		"", "", reachfive.CodeExpired, reachfive.CodeKeysUnavailable, reachfive.CodeRevoked, reachfive.CodeRevocationsUnavailable, "canceled", "deadline_exceeded", "of_a_check", "of_another",
 	} {
 		done(t.Context(), reachfive.VerifyEvent{Code: code, Duration: time.Microsecond, CacheHit: code == ""})
 	}
 	assert.Equal(t, map[string]float64{
-		"accepted": 2, "expired": 1, "keys_unavailable": 1, "canceled": 1, "deadline_exceeded": 1, "other": 2,
+		"accepted": 2, "expired": 1, "keys_unavailable": 1, "revoked": 1, "revocations_unavailable": 1, "canceled": 1, "deadline_exceeded": 1, "other": 2,
 	}, c.series(t, "reachfive.verifications", "reachfive.code"))
-	assert.Equal(t, map[string]float64{"accepted": 2, "refused": 3, "undecided": 3},
+	assert.Equal(t, map[string]float64{"accepted": 2, "refused": 4, "undecided": 4},
 		c.series(t, "reachfive.verification.duration", "reachfive.outcome"))
 	assert.Equal(t, map[string]float64{"": 2}, c.series(t, "reachfive.token_cache.hits", ""))
 }
@@ -95,7 +95,8 @@ func TestEveryCodeOfAVerifierHasItsOwnLabel(t *testing.T) {
 		reachfive.CodeMissingClaim, reachfive.CodeInvalidClaim, reachfive.CodeWrongIssuer,
 		reachfive.CodeWrongAudience, reachfive.CodeExpired, reachfive.CodeNotYetValid,
 		reachfive.CodeWrongNonce, reachfive.CodeWrongAccessToken, reachfive.CodeReauthenticationRequired,
-		reachfive.CodeInsufficientAuthentication, reachfive.CodeForbidden,
+		reachfive.CodeInsufficientAuthentication,
+		reachfive.CodeRevoked, reachfive.CodeRevocationsUnavailable, reachfive.CodeForbidden,
 	}
 	for _, code := range codes {
 		c.telemetry.Observer().VerifyDone(t.Context(), reachfive.VerifyEvent{Code: code})

@@ -51,7 +51,8 @@ func scriptedCases(tb testing.TB, serve func(testing.TB, reachfive.TokenVerifier
 		reachfive.CodeInvalidClaim, reachfive.CodeWrongIssuer, reachfive.CodeWrongAudience,
 		reachfive.CodeExpired, reachfive.CodeNotYetValid, reachfive.CodeWrongNonce,
 		reachfive.CodeWrongAccessToken, reachfive.CodeReauthenticationRequired,
-		reachfive.CodeInsufficientAuthentication, reachfive.CodeForbidden,
+		reachfive.CodeInsufficientAuthentication, reachfive.CodeRevoked,
+		reachfive.CodeRevocationsUnavailable, reachfive.CodeForbidden,
 	} {
 		cases = append(cases, transportCase{
 			name: "refused: " + string(code), token: string(code), operation: OperationToken,

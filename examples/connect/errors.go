@@ -45,7 +45,7 @@ func connectError(err error) *connect.Error {
 	switch code {
 	case reachfive.CodeForbidden, reachfive.CodeUntrustedOrigin:
 		status = connect.CodePermissionDenied
-	case reachfive.CodeKeysUnavailable:
+	case reachfive.CodeKeysUnavailable, reachfive.CodeRevocationsUnavailable:
 		status = connect.CodeUnavailable
 		delay := time.Second
 		if refusal, ok := errors.AsType[*reachfive.Error](err); ok && refusal.RetryAfter > 0 {

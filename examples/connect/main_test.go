@@ -24,7 +24,7 @@ const ok = "ok"
 // connectStatus is the table of codes in Connect's words.
 func connectStatus(decision error) string {
 	switch reachfive.CodeOf(decision) {
-	case reachfive.CodeKeysUnavailable:
+	case reachfive.CodeKeysUnavailable, reachfive.CodeRevocationsUnavailable:
 		return connect.CodeUnavailable.String()
 	case reachfive.CodeForbidden, reachfive.CodeUntrustedOrigin:
 		return connect.CodePermissionDenied.String()
