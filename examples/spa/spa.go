@@ -1,7 +1,7 @@
-// Package spa is the backend behind a page that signs in with ReachFive's
-// browser SDK: it takes the ID token that the page posts, starts a session of
-// its own, and ends it. Copy it, and replace the session store by one that all
-// of your instances share.
+// Package spa is the backend of a page that signs in with ReachFive's browser
+// SDK: it verifies the ID token that the page posts, starts a session, and ends
+// it. Copy it. If you run more than one instance, give the sessions and the
+// nonces a store that all instances share.
 //
 // The page asks for a nonce, signs in with it, and posts the ID token:
 //
@@ -12,10 +12,11 @@
 //	xhr.setRequestHeader('Content-Type', 'application/x-www-form-urlencoded')
 //	xhr.send('idtoken=' + idToken)
 //
-// `reachfive demo --serve` runs this very package behind a page.
+// `reachfive demo --serve` serves this package with a page.
 package spa
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -31,23 +32,24 @@ import (
 )
 
 const (
-	// signInCookie ties the sign-in to the browser that asked for its nonce. On
-	// a site of your own call it "__Host-sign-in", which no subdomain can set;
-	// browsers take that name over https only.
+	// signInCookie ties the sign-in to the browser that asked for its nonce. In
+	// production call it "__Host-sign-in": no subdomain can set a cookie of that
+	// name. Browsers accept the name over https only.
 	signInCookie   = "sign-in"
 	signInLifetime = 10 * time.Minute
 
 	profileKey = "profile" // of the session
 )
 
-// NewSessions returns sessions whose cookie no script reads, that travels over
-// https only, and that no other site makes a browser send. They are kept in
-// memory: set Store for more than one instance.
+// NewSessions returns sessions of at most 12 hours that end after an hour
+// without a request. Scripts cannot read their cookie, and browsers send it over
+// https only and never with a request that another site starts. The sessions
+// are kept in memory: set Store if you run more than one instance.
 func NewSessions() *scs.SessionManager {
 	sessions := scs.New()
 	sessions.Lifetime = 12 * time.Hour
 	sessions.IdleTimeout = time.Hour
-	sessions.HashTokenInStore = true
+	sessions.HashTokenInStore = true // who reads the store learns no cookie
 	sessions.Cookie.Name = "session"
 	sessions.Cookie.HttpOnly = true
 	sessions.Cookie.Secure = true // browsers make an exception for http://localhost
@@ -58,39 +60,40 @@ func NewSessions() *scs.SessionManager {
 
 // Handler serves
 //
-//	POST   /session/nonce  the nonce for a sign-in that is about to start
+//	POST   /session/nonce  starts a sign-in; answers with its nonce
 //	POST   /session        idtoken=... signs in; answers with the name to show
-//	GET    /me             the profile as it was verified, for who is signed in
+//	GET    /me             the verified profile of the user who is signed in
 //	DELETE /session        signs out
 //
-// origins are those of pages, other than the backend's own, that may call it:
-// "https://app.example.com".
-func Handler(v reachfive.TokenVerifier, sessions *scs.SessionManager, origins ...string) http.Handler {
-	b := &backend{sessions}
+// origins are the origins of pages, other than the backend's own, that may call
+// it: "https://app.example.com". Handler panics on one that no browser sends.
+func Handler(v reachfive.TokenVerifier, sessions *scs.SessionManager, nonces Nonces, origins ...string) http.Handler {
+	origins = browserOrigins(origins)
+	b := &backend{sessions, nonces}
 	signIn := reachfive.Middleware(v,
 		reachfive.TokenFrom(reachfive.FromForm("idtoken")),
 		reachfive.TrustedOrigins(origins...),
 		reachfive.ChecksFor(nonceOfThisBrowser))
 
-	// What changes something and carries no token is checked here; a form with
-	// a token is checked by the middleware.
+	// The middleware checks the origin of a form with a token. The requests
+	// without a token that change something are checked here.
 	sameSite := http.NewCrossOriginProtection()
 	for _, origin := range origins {
 		if err := sameSite.AddTrustedOrigin(origin); err != nil {
-			panic("spa: " + err.Error()) // a wiring mistake, as TrustedOrigins has it
+			panic("spa: " + err.Error())
 		}
 	}
 
 	mux := http.NewServeMux()
-	mux.Handle("POST /session/nonce", sameSite.Handler(http.HandlerFunc(startSignIn)))
+	mux.Handle("POST /session/nonce", sameSite.Handler(http.HandlerFunc(b.startSignIn)))
 	mux.Handle("POST /session", signIn(http.HandlerFunc(b.createSession)))
 	mux.Handle("DELETE /session", sameSite.Handler(http.HandlerFunc(b.signOut)))
 	mux.HandleFunc("GET /me", b.showProfile)
 	return readableBy(origins, sessions.LoadAndSave(mux))
 }
 
-// readableBy goes outside everything else: preflights end here, and a page of
-// these origins can read why it was refused.
+// readableBy adds the CORS headers. It wraps everything else, so that it answers
+// preflights, which carry no token, and a page can read why it was refused.
 func readableBy(origins []string, next http.Handler) http.Handler {
 	if len(origins) == 0 {
 		return next // to package cors an empty list means every origin
@@ -103,19 +106,23 @@ func readableBy(origins []string, next http.Handler) http.Handler {
 	}).Handler(next)
 }
 
-// startSignIn answers with a nonce that only this browser can use: the cookie
-// holds what the nonce is the digest of, so a token alone does not tell it
-// (OpenID Connect Core 1.0 section 15.5.2).
-func startSignIn(w http.ResponseWriter, _ *http.Request) {
+// startSignIn answers with a nonce that only this browser can use: its cookie
+// holds the value that the nonce is the digest of, so that nobody who sees the
+// token can make the cookie (OpenID Connect Core 1.0 section 15.5.2).
+func (b *backend) startSignIn(w http.ResponseWriter, r *http.Request) {
 	secret := rand.Text()
+	if err := b.nonces.Add(r.Context(), nonceOf(secret), time.Now().Add(signInLifetime)); err != nil {
+		unavailable(w, "no sign-in can start at the moment")
+		return
+	}
 	setSignInCookie(w, secret, int(signInLifetime/time.Second))
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, nonceOf(secret))
 }
 
-// nonceOfThisBrowser is the check of a token that is posted: it was issued for
-// a sign-in that this browser started.
+// nonceOfThisBrowser returns the check that a posted token was issued for a
+// sign-in that this browser started.
 func nonceOfThisBrowser(r *http.Request) ([]reachfive.Check, error) {
 	cookie, err := r.Cookie(signInCookie)
 	if err != nil || cookie.Value == "" {
@@ -136,30 +143,58 @@ func setSignInCookie(w http.ResponseWriter, value string, maxAge int) {
 	})
 }
 
-type backend struct{ sessions *scs.SessionManager }
+type backend struct {
+	sessions *scs.SessionManager
+	nonces   Nonces
+}
 
-// createSession runs once the token is verified. The ID token has done its
-// work then: what follows goes by the session.
+// createSession runs once the token is verified. From here on the session says
+// who the user is; the ID token is not needed again.
 func (b *backend) createSession(w http.ResponseWriter, r *http.Request) {
 	user, _ := reachfive.UserFromContext(r.Context())
+	// The nonce is taken last: a token that is refused for another reason, or
+	// cannot be verified during an outage, does not use it up.
+	unused, err := b.nonces.Take(r.Context(), user.Nonce)
+	if err != nil {
+		unavailable(w, "the sign-in cannot be completed at the moment")
+		return
+	}
+	if !unused {
+		refuseNonce().ServeHTTP(w, r)
+		return
+	}
 	profile, err := json.Marshal(user)
 	if err != nil {
 		http.Error(w, "the profile cannot be kept", http.StatusInternalServerError)
 		return
 	}
-	// A new session ID: whoever planted the old one is not signed in by this.
-	if err := b.sessions.RenewToken(r.Context()); err != nil {
+	// Nothing of the session before survives: neither its ID, which somebody
+	// else may have planted, nor the data of another user.
+	if err := b.sessions.Destroy(r.Context()); err != nil {
 		http.Error(w, "the session cannot be kept", http.StatusInternalServerError)
 		return
 	}
 	b.sessions.Put(r.Context(), profileKey, profile)
-	setSignInCookie(w, "", -1) // one nonce, one sign-in
+	setSignInCookie(w, "", -1)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, DisplayName(user))
 }
 
-// DisplayName falls back on what every token has.
+// refuseNonce answers as the middleware does when the Nonce check fails.
+func refuseNonce() http.Handler {
+	used := func(context.Context, *reachfive.User) error { return reachfive.CodeWrongNonce }
+	return reachfive.Require(used)(http.NotFoundHandler())
+}
+
+// unavailable says that a store did not answer, which is no verdict on the user.
+func unavailable(w http.ResponseWriter, text string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, text, http.StatusServiceUnavailable)
+}
+
+// DisplayName returns the user's name, or the subject if the token has no name.
 func DisplayName(user *reachfive.User) string {
 	if user.Name != "" {
 		return user.Name

@@ -1,113 +1,32 @@
 package spa_test
 
 import (
+	"context"
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/alexedwards/scs/v2/memstore"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachfive-community/reachfive"
-	"github.com/reachfive-community/reachfive/examples/spa"
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-const page = "https://app.example.com"
-
-// visitor is a browser with cookies, on a page of its own origin.
-type visitor struct {
-	*testing.T
-	tenant *reachfivetest.Tenant
-	base   string
-	client *http.Client
-	origin string
-}
-
-func newVisitor(t *testing.T, origins ...string) *visitor {
-	t.Helper()
-	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
-	server := httptest.NewTLSServer(spa.Handler(tenant.Verifier(), spa.NewSessions(), origins...))
-	t.Cleanup(server.Close)
-	v := &visitor{t, tenant, server.URL, server.Client(), server.URL}
-	v.forgetCookies()
-	return v
-}
-
-// forgetCookies makes the visitor another browser.
-func (v *visitor) forgetCookies() {
-	v.Helper()
-	jar, err := cookiejar.New(nil)
-	require.NoError(v, err)
-	v.client.Jar = jar
-}
-
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
-
-func (a answer) reason() string {
-	var body struct {
-		Description string `json:"error_description"`
-	}
-	_ = json.Unmarshal([]byte(a.body), &body)
-	code, _, _ := strings.Cut(body.Description, ":")
-	return code
-}
-
-func (v *visitor) send(method, path, contentType, body string) answer {
-	v.Helper()
-	req, err := http.NewRequestWithContext(v.Context(), method, v.base+path, strings.NewReader(body))
-	require.NoError(v, err)
-	if v.origin != "" {
-		req.Header.Set("Origin", v.origin)
-	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	res, err := v.client.Do(req)
-	require.NoError(v, err)
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
-	require.NoError(v, err)
-	return answer{res.StatusCode, res.Header, string(text)}
-}
-
-func (v *visitor) nonce() string {
-	v.Helper()
-	res := v.send(http.MethodPost, "/session/nonce", "", "")
-	require.Equal(v, http.StatusOK, res.status)
-	return res.body
-}
-
-func (v *visitor) post(token string) answer {
-	v.Helper()
-	return v.send(http.MethodPost, "/session", "application/x-www-form-urlencoded", url.Values{"idtoken": {token}}.Encode())
-}
-
-func (v *visitor) token(nonce string) string {
-	v.Helper()
-	return v.tenant.Token(reachfivetest.Claim("nonce", nonce))
-}
-
 func TestASignInLastsUntilTheSignOut(t *testing.T) {
+	t.Parallel()
 	v := newVisitor(t)
-	assert.Equal(t, http.StatusUnauthorized, v.send("GET", "/me", "", "").status)
+	assert.Equal(t, http.StatusUnauthorized, v.me().status)
 
-	res := v.post(v.token(v.nonce()))
-	require.Equal(t, http.StatusOK, res.status, res.body)
+	res := v.signIn()
 	assert.Equal(t, "John Doe", res.body)
 	assert.Equal(t, "no-store", res.header.Get("Cache-Control"))
 
-	me := v.send("GET", "/me", "", "")
+	me := v.me()
 	assert.Equal(t, http.StatusOK, me.status)
 	var user struct{ Sub, Email string }
 	require.NoError(t, json.Unmarshal([]byte(me.body), &user))
@@ -115,18 +34,19 @@ func TestASignInLastsUntilTheSignOut(t *testing.T) {
 	assert.Equal(t, "john.doe@example.com", user.Email)
 
 	kept := v.client.Jar
-	assert.Equal(t, http.StatusNoContent, v.send("DELETE", "/session", "", "").status)
-	assert.Equal(t, http.StatusUnauthorized, v.send("GET", "/me", "", "").status)
+	assert.Equal(t, http.StatusNoContent, v.signOut().status)
+	assert.Equal(t, http.StatusUnauthorized, v.me().status)
 	v.client.Jar = kept
-	assert.Equal(t, http.StatusUnauthorized, v.send("GET", "/me", "", "").status, "the old cookie opens nothing")
+	assert.Equal(t, http.StatusUnauthorized, v.me().status, "the old cookie opens nothing")
 }
 
-func TestTheCookiesAreForNoScriptAndNoOtherSite(t *testing.T) {
+func TestTheCookiesAreHiddenFromScriptsAndOtherSites(t *testing.T) {
+	t.Parallel()
 	v := newVisitor(t)
 	started := v.send("POST", "/session/nonce", "", "")
 	signedIn := v.post(v.token(started.body))
 	cookies := append(started.header.Values("Set-Cookie"), signedIn.header.Values("Set-Cookie")...)
-	require.Len(t, cookies, 3, "sign-in set, sign-in taken away, session set")
+	require.Len(t, cookies, 3, "sign-in set, sign-in deleted, session set")
 	for _, text := range cookies {
 		cookie, err := http.ParseSetCookie(text)
 		require.NoError(t, err)
@@ -138,68 +58,100 @@ func TestTheCookiesAreForNoScriptAndNoOtherSite(t *testing.T) {
 	}
 }
 
-func TestATokenSignsInOnceAndOnlyTheBrowserThatStarted(t *testing.T) {
-	v := newVisitor(t)
-	token := v.token(v.nonce())
-	for name, forged := range map[string]string{
-		"another sign-in's nonce": v.token("another"),
-		"no nonce":                v.tenant.Token(),
-	} {
-		res := v.post(forged)
-		assert.Equal(t, http.StatusUnauthorized, res.status, name)
-	}
-	require.Equal(t, http.StatusOK, v.post(token).status)
-	again := v.post(token)
-	assert.Equal(t, http.StatusUnauthorized, again.status)
-	assert.Equal(t, string(reachfive.CodeWrongNonce), again.reason(), "the nonce is spent")
-
-	stolen := v.token(v.nonce())
-	v.forgetCookies()
-	assert.Equal(t, string(reachfive.CodeWrongNonce), v.post(stolen).reason(), "another browser, without a nonce")
-	v.nonce()
-	assert.Equal(t, string(reachfive.CodeWrongNonce), v.post(stolen).reason(), "another browser, with its own nonce")
-	assert.Equal(t, http.StatusUnauthorized, v.send("GET", "/me", "", "").status)
-}
-
 func TestASignInGivesTheSessionANewID(t *testing.T) {
+	t.Parallel()
 	v := newVisitor(t)
-	require.Equal(t, http.StatusOK, v.post(v.token(v.nonce())).status)
-	planted := sessionCookie(t, v)
-	require.Equal(t, http.StatusOK, v.post(v.token(v.nonce())).status)
-	assert.NotEqual(t, planted, sessionCookie(t, v))
+	v.signIn()
+	planted := v.cookie("session")
+	v.signIn()
+	assert.NotEqual(t, planted, v.cookie("session"))
+	v.setCookie("session", planted)
+	assert.Equal(t, http.StatusUnauthorized, v.me().status, "the old ID opens nothing")
 }
 
-func sessionCookie(t *testing.T, v *visitor) string {
-	t.Helper()
-	base, err := url.Parse(v.base)
-	require.NoError(t, err)
-	for _, cookie := range v.client.Jar.Cookies(base) {
-		if cookie.Name == "session" {
-			return cookie.Value
-		}
+func TestASignInKeepsNoSessionDataOfTheUserBefore(t *testing.T) {
+	t.Parallel()
+	v := newVisitor(t)
+	v.signIn(reachfivetest.Claim("sub", "first"))
+	session := func() context.Context {
+		ctx, err := v.sessions.Load(context.WithoutCancel(t.Context()), v.cookie("session"))
+		require.NoError(t, err)
+		return ctx
 	}
-	require.Fail(t, "there is no session cookie")
-	return ""
+	ctx := session()
+	v.sessions.Put(ctx, "admin", true)
+	_, _, err := v.sessions.Commit(ctx)
+	require.NoError(t, err)
+	require.True(t, v.sessions.GetBool(session(), "admin"))
+
+	v.signIn(reachfivetest.Claim("sub", "second"))
+	assert.Contains(t, v.me().body, `"second"`)
+	assert.Equal(t, []string{"profile"}, v.sessions.Keys(session()))
+}
+
+func TestASessionEndsAfterAnHourWithoutARequest(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(v *visitor) {
+		v.signIn()
+		for range 3 {
+			time.Sleep(59 * time.Minute)
+			require.Equal(v, http.StatusOK, v.me().status, "each request prolongs the session")
+		}
+		time.Sleep(time.Hour + time.Second)
+		assert.Equal(v, http.StatusUnauthorized, v.me().status)
+	})
+}
+
+func TestASessionEndsAfterTwelveHours(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(v *visitor) {
+		v.signIn()
+		for range 24 {
+			require.Equal(v, http.StatusOK, v.me().status)
+			time.Sleep(30 * time.Minute)
+		}
+		time.Sleep(time.Second)
+		assert.Equal(v, http.StatusUnauthorized, v.me().status)
+	})
+}
+
+func TestTheStoreHoldsNoCookie(t *testing.T) {
+	t.Parallel()
+	v := newVisitor(t)
+	v.signIn()
+	kept, err := v.sessions.Store.(*memstore.MemStore).All()
+	require.NoError(t, err)
+	require.Len(t, kept, 1)
+	assert.NotContains(t, kept, v.cookie("session"))
+}
+
+func TestNoCacheKeepsWhoIsSignedIn(t *testing.T) {
+	t.Parallel()
+	v := newVisitor(t)
+	assert.Equal(t, "no-store", v.me().header.Get("Cache-Control"))
+	v.signIn()
+	assert.Equal(t, "no-store", v.me().header.Get("Cache-Control"))
+	assert.Equal(t, "no-store", v.send("POST", "/session/nonce", "", "").header.Get("Cache-Control"))
 }
 
 func TestBadFormsAreRefused(t *testing.T) {
+	t.Parallel()
 	v := newVisitor(t)
 	nonce := v.nonce()
 	token := v.token(nonce)
-	form := "application/x-www-form-urlencoded"
 	for _, tt := range []struct {
 		name, method, path, contentType, body string
 		status                                int
 		want                                  reachfive.Code
 	}{
-		{"no token", "POST", "/session", form, "", 401, reachfive.CodeMissingToken},
-		{"token in the query", "POST", "/session?idtoken=" + token, form, "a=b", 401, reachfive.CodeMissingToken},
-		{"over 64 KiB", "POST", "/session", form, "idtoken=" + strings.Repeat("a", 64<<10), 413, reachfive.CodeBodyTooLarge},
+		{"no token", "POST", "/session", formType, "", 401, reachfive.CodeMissingToken},
+		{"token in the query", "POST", "/session?idtoken=" + token, formType, "a=b", 401, reachfive.CodeMissingToken},
+		{"over 64 KiB", "POST", "/session", formType, "idtoken=" + strings.Repeat("a", 64<<10), 413, reachfive.CodeBodyTooLarge},
 		{"JSON", "POST", "/session", "application/json", `{"idtoken":"x"}`, 415, reachfive.CodeWrongContentType},
 		{"multipart", "POST", "/session", "multipart/form-data; boundary=b", "--b--", 415, reachfive.CodeWrongContentType},
-		{"two fields", "POST", "/session", form, "idtoken=" + token + "&idtoken=" + token, 400, reachfive.CodeInvalidRequest},
+		{"two fields", "POST", "/session", formType, "idtoken=" + token + "&idtoken=" + token, 400, reachfive.CodeInvalidRequest},
 		{"GET", "GET", "/session", "", "", 405, ""},
-		{"expired", "POST", "/session", form, "idtoken=" + v.tenant.Token(reachfivetest.Expired()), 401, reachfive.CodeExpired},
+		{"expired", "POST", "/session", formType, "idtoken=" + v.token(nonce, reachfivetest.Expired()), 401, reachfive.CodeExpired},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			res := v.send(tt.method, tt.path, tt.contentType, tt.body)
@@ -207,58 +159,13 @@ func TestBadFormsAreRefused(t *testing.T) {
 			assert.Equal(t, string(tt.want), res.reason())
 		})
 	}
-	assert.Equal(t, http.StatusOK, v.post(token).status, "none of it spent the nonce")
-}
-
-func TestOnlyTrustedPagesSignInReadAnswersAndSignOut(t *testing.T) {
-	v := newVisitor(t, page)
-	v.origin = page
-	nonce := v.send("POST", "/session/nonce", "", "")
-	assert.Equal(t, page, nonce.header.Get("Access-Control-Allow-Origin"))
-	assert.Equal(t, "true", nonce.header.Get("Access-Control-Allow-Credentials"))
-	token := v.token(nonce.body)
-
-	v.origin = "https://other.example"
-	res := v.post(token)
-	assert.Equal(t, http.StatusForbidden, res.status)
-	assert.Equal(t, string(reachfive.CodeUntrustedOrigin), res.reason())
-	assert.Empty(t, res.header.Get("Access-Control-Allow-Origin"))
-	assert.Equal(t, http.StatusForbidden, v.send("POST", "/session/nonce", "", "").status)
-
-	v.origin = page
-	refused := v.post("not.a.token")
-	assert.Equal(t, http.StatusUnauthorized, refused.status)
-	assert.Equal(t, page, refused.header.Get("Access-Control-Allow-Origin"), "the page can read why")
-	assert.Contains(t, strings.ToLower(refused.header.Get("Access-Control-Expose-Headers")), "www-authenticate")
-	require.Equal(t, http.StatusOK, v.post(token).status)
-
-	v.origin = "https://other.example"
-	assert.Equal(t, http.StatusForbidden, v.send("DELETE", "/session", "", "").status)
-	v.origin = page
-	assert.Equal(t, http.StatusNoContent, v.send("DELETE", "/session", "", "").status)
-}
-
-func TestPreflightsEndAtCORS(t *testing.T) {
-	v := newVisitor(t, page)
-	for origin, want := range map[string]string{page: page, "https://other.example": ""} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, v.base+"/session", nil)
-		require.NoError(t, err)
-		req.Header.Set("Origin", origin)
-		req.Header.Set("Access-Control-Request-Method", "DELETE")
-		res, err := v.client.Do(req)
-		require.NoError(t, err)
-		require.NoError(t, res.Body.Close())
-		assert.Equal(t, http.StatusNoContent, res.StatusCode)
-		assert.Equal(t, want, res.Header.Get("Access-Control-Allow-Origin"), origin)
-	}
-	alone := newVisitor(t)
-	alone.origin = "https://other.example"
-	assert.Empty(t, alone.send("GET", "/me", "", "").header.Get("Access-Control-Allow-Origin"), "no origins, no CORS")
+	assert.Equal(t, http.StatusOK, v.post(token).status, "none of these has used up the nonce")
 }
 
 func TestAnOutageSignsNobodyOut(t *testing.T) {
+	t.Parallel()
 	v := newVisitor(t)
-	require.Equal(t, http.StatusOK, v.post(v.token(v.nonce())).status)
+	v.signIn()
 	v.tenant.Rotate()
 	token := v.token(v.nonce())
 	v.tenant.SetDown(true)
@@ -266,16 +173,11 @@ func TestAnOutageSignsNobodyOut(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, res.status)
 	assert.Equal(t, string(reachfive.CodeKeysUnavailable), res.reason())
 	assert.NotEmpty(t, res.header.Get("Retry-After"))
-	assert.Equal(t, http.StatusOK, v.send("GET", "/me", "", "").status)
-	v.tenant.SetDown(false)
-}
-
-func TestAnImpossibleOriginPanicsWhileWiring(t *testing.T) {
-	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
-	assert.Panics(t, func() { spa.Handler(tenant.Verifier(), spa.NewSessions(), "app.example.com") })
+	assert.Equal(t, http.StatusOK, v.me().status)
 }
 
 func TestGuideShowsThisCode(t *testing.T) {
+	t.Parallel()
 	source, err := os.ReadFile("spa.go")
 	require.NoError(t, err)
 	guide, err := os.ReadFile("../../docs/spa.md")

@@ -52,7 +52,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	backend := spa.Handler(c.Verifier, spa.NewSessions())
+	backend := spa.Handler(c.Verifier, spa.NewSessions(), spa.NewNonces())
 
 	app := http.NewServeMux()
 	app.Handle("/session", backend)
