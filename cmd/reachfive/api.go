@@ -13,16 +13,16 @@ import (
 	"github.com/reachfive-community/reachfive/examples/spa"
 )
 
-// api is the protected service on a free port of 127.0.0.1.
+// api is the running protected service.
 type api struct {
 	url  string
 	stop func()
 }
 
-// startAPI serves the API that v protects. home, where there is one, answers
-// what the API does not.
-func startAPI(ctx context.Context, v *reachfive.Verifier, home http.Handler) (*api, error) {
-	listener, err := listenLoopback(ctx, 0)
+// startAPI serves the API that v protects on a port of 127.0.0.1, any free one
+// if port is 0. home may be nil; it handles every other path.
+func startAPI(ctx context.Context, v *reachfive.Verifier, home http.Handler, port int) (*api, error) {
+	listener, err := listenLoopback(ctx, port)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +47,8 @@ func serveOn(listener net.Listener, handler http.Handler) (stop func()) {
 	}
 }
 
-// apiHandler is what a service of one's own would look like: the form POST
-// of ReachFive's SPA guide, and a route that takes a Bearer token.
+// apiHandler is a service as a user of the package would write it: the form POST
+// of ReachFive's SPA guide, and a route that accepts a Bearer token.
 func apiHandler(v *reachfive.Verifier, home http.Handler) http.Handler {
 	bearer := reachfive.Middleware(v)
 	form := reachfive.Middleware(v, reachfive.TokenFrom(reachfive.FromForm("idtoken")))
@@ -62,8 +62,8 @@ func apiHandler(v *reachfive.Verifier, home http.Handler) http.Handler {
 	return mux
 }
 
-// createSession is where a service starts a session of its own. Like the
-// sample of the SPA guide it answers with the user to show.
+// createSession is where a service would start its own session. Like the sample
+// of the SPA guide it answers with the user's name.
 func createSession(w http.ResponseWriter, r *http.Request) {
 	user, _ := reachfive.UserFromContext(r.Context())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

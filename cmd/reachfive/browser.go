@@ -18,14 +18,14 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-// redirectURI is the page of the visitor's that gets the code. Nothing serves
-// it: the code is read out of the redirect.
+// redirectURI is the page that receives the code. Nothing serves it: the code is
+// read from the Location header.
 const redirectURI = "http://localhost/callback"
 
-// requestTimeout bounds every request; all of them stay on this machine.
+// requestTimeout limits every request; all of them stay on this machine.
 const requestTimeout = 10 * time.Second
 
-// browser stands for a page with ReachFive's SDK: it signs a user in by
+// browser does what a page with ReachFive's SDK does: it signs a user in with a
 // password and exchanges the code with PKCE.
 type browser struct {
 	tenant   *reachfivetest.Tenant
@@ -33,15 +33,16 @@ type browser struct {
 	password string
 }
 
-// reply is an answer, reduced to what the transcript shows.
+// reply is the part of a response that the transcript needs.
 type reply struct {
 	status int
-	reason string // of a refusal, as the body says it
+	reason string // of a refusal, from the body
 	body   []byte
 	header http.Header
 }
 
-// signInStepwise signs the user in and tells of each step.
+// signInStepwise signs the user in, calls tell for each step, and returns the ID
+// token.
 func (b *browser) signInStepwise(ctx context.Context, tell func(string, reply, expectation)) (string, error) {
 	client := noRedirects(b.tenant.Client())
 	issuer := b.tenant.Issuer()
@@ -59,7 +60,7 @@ func (b *browser) signInStepwise(ctx context.Context, tell func(string, reply, e
 	tkn := got.member("tkn")
 	tell("POST tenant/identity/v1/password/login", got.saying("password accepted"), ok)
 	if tkn == "" {
-		return "", fmt.Errorf("the tenant answered the password with %d %s", got.status, got.reason)
+		return "", fmt.Errorf("the tenant rejected the password: %d %s", got.status, got.reason)
 	}
 
 	verifier := rand.Text() + rand.Text() // 52 characters; RFC 7636 section 4.1 wants 43 or more
@@ -80,7 +81,7 @@ func (b *browser) signInStepwise(ctx context.Context, tell func(string, reply, e
 	}
 	back, err := url.Parse(got.header.Get("Location"))
 	if err != nil || back.Query().Get("state") != state || back.Query().Get("code") == "" {
-		return "", fmt.Errorf("the tenant gave no code, and status %d", got.status)
+		return "", fmt.Errorf("the tenant issued no code: status %d", got.status)
 	}
 	tell("GET  tenant/oauth/authorize", got.saying("code issued, bound to the PKCE challenge"), expectation{status: http.StatusFound})
 
@@ -97,12 +98,12 @@ func (b *browser) signInStepwise(ctx context.Context, tell func(string, reply, e
 	idToken := got.member("id_token")
 	tell("POST tenant/oauth/token", got.saying("ID token issued"), ok)
 	if idToken == "" {
-		return "", fmt.Errorf("the tenant answered the code with %d %s", got.status, got.reason)
+		return "", fmt.Errorf("the tenant rejected the code: %d %s", got.status, got.reason)
 	}
 	return idToken, nil
 }
 
-// saying gives an answer that was no refusal a reason to show.
+// saying sets the text to show for an answer that is not a refusal.
 func (r reply) saying(text string) reply {
 	if r.reason == "" {
 		r.reason = text
@@ -110,7 +111,24 @@ func (r reply) saying(text string) reply {
 	return r
 }
 
-// member reads a string out of a JSON body, "" if there is none.
+// kids lists the kids of a JWK Set.
+func (r reply) kids() []string {
+	var set struct {
+		Keys []struct {
+			KID string `json:"kid"`
+		} `json:"keys"`
+	}
+	if json.Unmarshal(r.body, &set) != nil {
+		return nil
+	}
+	var kids []string
+	for _, key := range set.Keys {
+		kids = append(kids, key.KID)
+	}
+	return kids
+}
+
+// member is a string member of a JSON body, or "".
 func (r reply) member(name string) string {
 	var body map[string]any
 	if json.Unmarshal(r.body, &body) != nil {
@@ -141,7 +159,7 @@ func postForm(ctx context.Context, client *http.Client, target string, header ht
 	return send(ctx, client, http.MethodPost, target, header, []byte(form.Encode()))
 }
 
-// send makes one request. The reason of a refusal is read from its body.
+// send makes one request, and reads the reason of a refusal from the body.
 func send(ctx context.Context, client *http.Client, method, target string, header http.Header, body []byte) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -166,7 +184,8 @@ func send(ctx context.Context, client *http.Client, method, target string, heade
 	return got, err
 }
 
-// noRedirects shows redirects instead of following them.
+// noRedirects returns client, which from now on returns redirects instead of
+// following them.
 func noRedirects(client *http.Client) *http.Client {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client

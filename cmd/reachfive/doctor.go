@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -14,59 +13,75 @@ import (
 type doctorCommand struct {
 	tenantFlags
 
-	Demo  bool   `help:"Examine an embedded tenant."`
-	Fault string `help:"What is wrong with the embedded tenant: ${enum}." enum:"none,down,weak-key,clock,certificate" default:"none"`
-	Token string `help:"A token of the client, or - to read it from standard input: tells its algorithm." placeholder:"TOKEN"`
-	JSON  bool   `name:"json" help:"Print JSON."`
+	Demo      bool   `help:"Examine an embedded tenant."`
+	Fault     string `help:"What is wrong with the embedded tenant: ${enum}." enum:"none,down,weak-key,clock,certificate" default:"none"`
+	TokenFile string `help:"Read one of the client's tokens from this file, or from standard input if it is -, and tell which algorithm it needs." placeholder:"FILE"`
+	JSON      bool   `name:"json" help:"Print JSON."`
 }
 
 // Help implements kong's detailed help.
 func (doctorCommand) Help() string {
 	return `Examines a tenant from this machine: discovery, issuer, keys, cache headers,
-certificate, clock.
+certificate and clock.
 
-The exit code is that of the worst finding: 0 ok, 1 warning, 2 failure.
+Exit codes:
+  0  everything is in order
+  1  something is not in order: a warning or a failure
+  2  the keys cannot be fetched, a file cannot be read, or the command was called
+     wrongly
 
-  reachfive doctor --domain acme.reach5.net --client-id AtnY5xDg4f
+Examples:
+  reachfive doctor --domain acme.reach5.net
+  reachfive doctor --domain login.example.com --issuer https://acme.reach5.net
   reachfive doctor --demo --fault weak-key`
 }
 
 // Run implements the command.
 func (c *doctorCommand) Run(ctx context.Context, env environment) error {
+	if c.Fault != "none" && !c.Demo {
+		return usageError("--fault is for the embedded tenant: add --demo")
+	}
 	if c.Demo {
 		tenant, err := c.embedded()
 		if err != nil {
 			return err
 		}
 		defer func() { _ = tenant.Close() }()
-		c.Domain, c.ClientID, c.client = tenant.Domain, tenant.ClientID, tenant.Client()
+		c.Domain, c.client = tenant.Domain, tenant.Client()
 	}
 	if err := c.complete(env.lookup); err != nil {
 		return err
 	}
-	token, err := tokenFrom(c.Token, env.in)
-	if err != nil {
-		return err
+	patient := doctor.Patient{Domain: c.Domain, Issuer: c.Issuer, JWKSURL: c.JWKSURL, Client: c.client}
+	if c.TokenFile != "" {
+		var err error
+		if patient.Token, err = readToken(env, c.TokenFile); err != nil {
+			return err
+		}
 	}
-	if c.client == nil {
-		c.client = &http.Client{Timeout: 10 * time.Second}
+	if patient.Client == nil {
+		patient.Client = &http.Client{Timeout: 10 * time.Second}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	findings, worst := doctor.Examine(ctx, doctor.Patient{
-		Domain: c.Domain, ClientID: c.ClientID, Token: token, Client: c.client,
-	})
+	report, err := doctor.Examine(ctx, patient)
+	if err != nil {
+		return configurationError(err)
+	}
 	if c.JSON {
-		if err := printJSON(env.out, findings); err != nil {
-			return err
-		}
+		err = env.printJSON("", report.Findings)
 	} else {
-		printFindings(env, findings)
+		printFindings(env, report.Findings)
 	}
-	if worst == doctor.OK {
-		return nil
+	switch {
+	case err != nil:
+		return err
+	case !report.Fetched:
+		return undecided{}
+	case report.Worst > doctor.OK:
+		return answeredNo{}
 	}
-	return exitCode(worst)
+	return nil
 }
 
 // embedded starts a tenant with the chosen fault.
@@ -90,16 +105,14 @@ func (c *doctorCommand) embedded() (*reachfivetest.Tenant, error) {
 func printFindings(env environment, findings []doctor.Finding) {
 	width := 0
 	for _, f := range findings {
-		width = max(width, len(f.Check))
+		width = max(width, len(printable(f.Check)))
 	}
 	for _, f := range findings {
-		line := fmt.Sprintf("%-8s %-*s", f.Level, width, f.Check)
-		switch f.Level {
-		case doctor.OK:
-			line = env.good(line)
-		default:
-			line = env.bad(line)
+		line := padded(f.Level.String(), 9) + padded(printable(f.Check), width)
+		if f.Level == doctor.OK {
+			env.printf("%s  %s\n", env.good(line), f.Text)
+		} else {
+			env.printf("%s  %s\n", env.bad(line), f.Text)
 		}
-		_, _ = fmt.Fprintln(env.out, line, "", f.Text)
 	}
 }

@@ -1,20 +1,21 @@
-// Command reachfive shows and checks what package reachfive does.
+// Command reachfive shows what package reachfive does, and helps when a token
+// is refused.
 //
-//	reachfive demo            an embedded tenant, a protected API, every verdict
-//	reachfive demo --serve    the same, and both stay up
-//	reachfive verify          why a token is accepted or refused, step by step
-//	reachfive doctor          whether a tenant's keys can be had and would do
-//	reachfive keys            the tenant's usable keys
+//	reachfive demo            sign in and call a protected API, with an embedded tenant
+//	reachfive demo --serve    the same, then serve a page to try it in a browser
+//	reachfive verify          explain why a token is accepted or refused
+//	reachfive doctor          examine a tenant: discovery, keys, certificate, clock
+//	reachfive keys            list a tenant's usable keys
+//	reachfive version         print the version
 //
-// It exits with 0 if all went as it should, with 1 if something did not, and
-// with 2 if it was called wrongly; verify and doctor say in their help what
-// they exit with.
+// Every command exits with 0 for yes (the token is accepted, the tenant is in
+// order, there are usable keys), with 1 for no, and with 2 if it could not find
+// out: wrong usage, a file that cannot be read, keys that cannot be fetched.
 package main
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -26,14 +27,15 @@ import (
 	kongcompletion "github.com/jotaen/kong-completion"
 )
 
+// The exit codes of every command.
 const (
-	exitOK = iota
-	exitFailed
-	exitUsage
+	exitYes = iota
+	exitNo
+	exitUnknown
 )
 
 func main() {
-	// The commands themselves print what there is to say.
+	// The commands print what there is to know about the keys.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr)
@@ -44,34 +46,35 @@ func main() {
 // commands is the command line.
 type commands struct {
 	Demo       demoCommand               `cmd:"" help:"Sign a user in and call a protected API, with an embedded tenant or your own."`
-	Verify     verifyCommand             `cmd:"" help:"Tell why a token is accepted or refused, step by step."`
+	Verify     verifyCommand             `cmd:"" help:"Explain why a token is accepted or refused, step by step."`
 	Doctor     doctorCommand             `cmd:"" help:"Examine a tenant: discovery, keys, certificate, clock."`
 	Keys       keysCommand               `cmd:"" help:"List a tenant's usable keys and their thumbprints."`
-	Completion kongcompletion.Completion `cmd:"" help:"Print the shell code that completes this command."`
+	Version    versionCommand            `cmd:"" help:"Print the version of this command."`
+	Completion kongcompletion.Completion `cmd:"" help:"Print shell code that completes this command."`
 }
 
-// environment is what a command gets from around it.
+// environment is what a command uses of its process.
 type environment struct {
-	palette
+	terminal
 
+	errs   terminal
 	lookup func(string) (string, bool)
 	in     io.Reader
-	out    io.Writer
 }
 
-// run is the whole program but for the process around it.
+// run is the whole program except for the process around it.
 func run(ctx context.Context, args []string, lookup func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
+	env := environment{terminal: newTerminal(stdout), errs: terminal{w: stderr}, lookup: lookup, in: stdin}
 	var cli commands
 	exited := -1
 	parser, err := kong.New(&cli,
 		kong.Name("reachfive"),
-		kong.Description("Verify ReachFive ID tokens: a demonstration, and tools for when one is refused."),
+		kong.Description("Verify ReachFive ID tokens: a demonstration, and tools for when a token is refused."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }), // after --help
 	)
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "reachfive:", err)
-		return exitFailed
+		return env.report(err)
 	}
 	kongcompletion.Register(parser)
 	command, err := parser.Parse(args)
@@ -79,24 +82,51 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		return exited
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "reachfive: %s\nreachfive --help tells the usage.\n", err)
-		return exitUsage
+		return env.report(usageError(err.Error()))
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
-	err = command.Run(environment{palette: newPalette(stdout, os.Stdout), lookup: lookup, in: stdin, out: stdout})
-	if code, told := errors.AsType[exitCode](err); told {
-		return int(code)
-	}
-	if err != nil {
-		if _, usage := errors.AsType[usageError](err); usage {
-			_, _ = fmt.Fprintf(stderr, "reachfive: %s\nreachfive --help tells the usage.\n", err)
-			return exitUsage
-		}
-		_, _ = fmt.Fprintln(stderr, "reachfive:", strings.TrimPrefix(err.Error(), "reachfive: "))
-		if _, verify := errors.AsType[undecided](err); verify {
-			return exitUndecided
-		}
-		return exitFailed
-	}
-	return exitOK
+	return env.report(command.Run(env))
 }
+
+// report prints err, unless its command has done that, and returns the exit
+// code.
+func (e environment) report(err error) int {
+	if err == nil {
+		return exitYes
+	}
+	if _, told := errors.AsType[answeredNo](err); told {
+		return exitNo
+	}
+	if _, told := errors.AsType[undecided](err); told {
+		return exitUnknown
+	}
+	// The program's name is printed first, so the package's is not repeated.
+	e.errs.printf("reachfive: %s\n", strings.TrimPrefix(err.Error(), "reachfive: "))
+	if _, usage := errors.AsType[usageError](err); usage {
+		e.errs.printf("Run reachfive --help for the usage.\n")
+	}
+	if _, no := errors.AsType[failedError](err); no {
+		return exitNo
+	}
+	return exitUnknown
+}
+
+// usageError is a mistake in how the command was called.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// failedError is a negative result that is still to be printed.
+type failedError string
+
+func (e failedError) Error() string { return string(e) }
+
+// answeredNo is a negative result that the command has printed.
+type answeredNo struct{}
+
+func (answeredNo) Error() string { return "no" }
+
+// undecided means that a command has printed why it could not find out.
+type undecided struct{}
+
+func (undecided) Error() string { return "not decided" }

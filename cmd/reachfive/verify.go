@@ -1,148 +1,134 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"strings"
+	"os"
 	"time"
 
 	"github.com/reachfive-community/reachfive"
 	"github.com/reachfive-community/reachfive/cmd/reachfive/internal/explain"
 )
 
-// The exit codes of verify. 1 is a verdict: whatever keeps verify from one, a
-// file that cannot be read as much as a provider that is down, is 2.
-const (
-	exitAccepted  = 0
-	exitRefused   = 1
-	exitUndecided = 2
-)
-
 // verifyCommand is `reachfive verify`.
 type verifyCommand struct {
-	tenantFlags
+	clientFlags
 
-	Token    string   `arg:"" optional:"" default:"-" help:"The ID token, or - to read it from standard input."`
-	JWKSFile string   `name:"jwks-file" help:"Take the keys from this file instead of the tenant." placeholder:"FILE" type:"path"`
-	At       timeFlag `help:"Verify as of this time: RFC 3339, or seconds since 1970." placeholder:"TIME"`
-	JSON     bool     `name:"json" help:"Print JSON."`
+	Token     string   `arg:"" optional:"" help:"The ID token, or - for standard input, which is the default. Other users of the machine can see an argument: prefer standard input or --token-file."`
+	TokenFile string   `help:"Read the token from this file." placeholder:"FILE" type:"path"`
+	JWKSFile  string   `name:"jwks-file" help:"Take the keys from this file instead of the tenant." placeholder:"FILE" type:"path"`
+	At        timeFlag `help:"Verify as of this time: RFC 3339, or seconds since 1970." placeholder:"TIME"`
+	JSON      bool     `name:"json" help:"Print JSON."`
 }
 
 // Help implements kong's detailed help.
 func (verifyCommand) Help() string {
-	return `Prints each step of the road that the token takes, what was expected there and
-what came, and its claims: the values are the token's own, so use it on tokens of
-your own. The verdict is the library's.
+	return `Verifies a token, and prints each step with the expected and the actual value,
+then the token's header and claims. These are the token's own values: use it with
+tokens of your own. "Bearer " before the token, or the whole Authorization header,
+is understood.
 
-Exit codes: 0 accepted, 1 refused, 2 not decided: the keys cannot be had, a file
-cannot be read, the command is called wrongly.
+Exit codes:
+  0  the token is accepted
+  1  the token is refused
+  2  not decided: the keys cannot be fetched, a file cannot be read, or the
+     command was called wrongly
 
-  reachfive verify --domain acme.reach5.net --client-id AtnY5xDg4f - < token.txt
-  reachfive verify --domain acme.reach5.net --client-id AtnY5xDg4f --client-secret-file secret.txt "$TOKEN"
-  reachfive verify --domain acme.reach5.net --client-id AtnY5xDg4f --jwks-file jwks.json --at 2026-01-31T12:00:00Z "$TOKEN"`
+Examples:
+  reachfive verify --domain acme.reach5.net --client-id AtnY5xDg4f < token.txt
+  reachfive verify --domain acme.reach5.net --client-id AtnY5xDg4f --client-secret-file secret.txt --token-file token.txt
+  reachfive verify --domain acme.reach5.net --client-id AtnY5xDg4f --jwks-file jwks.json --at 2026-01-31T12:00:00Z < token.txt
+  reachfive verify --domain login.example.com --issuer https://acme.reach5.net --client-id web --client-id ios < token.txt`
 }
 
 // Run implements the command.
 func (c *verifyCommand) Run(ctx context.Context, env environment) error {
+	if c.Token != "" && c.TokenFile != "" {
+		return usageError("both a token and --token-file are given: give one of them")
+	}
 	v, want, err := c.verifier(env)
 	if err != nil {
-		return undecided{err}
+		return err
 	}
 	defer func() { _ = v.Close() }()
-	token, err := tokenFrom(c.Token, env.in)
-	if err != nil {
-		return undecided{err}
+	token := bareToken(c.Token)
+	if token == "" || token == "-" {
+		if token, err = readToken(env, cmp.Or(c.TokenFile, "-")); err != nil {
+			return err
+		}
 	}
 	report := explain.Token(ctx, v, want, token)
 	if c.JSON {
-		if err := printJSON(env.out, report); err != nil {
-			return err
-		}
+		err = env.printJSON("", report)
 	} else {
-		printReport(env, report)
+		err = printReport(env, report)
 	}
 	switch {
+	case err != nil:
+		return err
 	case report.Accepted:
 		return nil
 	case report.Decided:
-		return exitCode(exitRefused)
+		return answeredNo{}
 	}
-	return exitCode(exitUndecided)
+	return undecided{}
 }
 
-// undecided is an error that has kept verify from a verdict.
-type undecided struct{ error }
-
-func (e undecided) Unwrap() error { return e.error }
-
 func (c *verifyCommand) verifier(env environment) (*reachfive.Verifier, explain.Expectation, error) {
+	want := explain.Expectation{Now: time.Now()}
 	if err := c.complete(env.lookup); err != nil {
-		return nil, explain.Expectation{}, err
+		return nil, want, err
 	}
-	want := explain.Expectation{Audience: c.ClientID, Algorithm: "RS256", Now: time.Now()}
-	opts := c.options()
 	if !c.At.IsZero() {
 		want.Now = c.At.Time
 	}
-	opts = append(opts, reachfive.WithClock(func() time.Time { return want.Now }))
 	secret, err := c.secret(env.lookup)
 	if err != nil {
 		return nil, want, err
 	}
-	switch {
-	case c.JWKSFile != "" && secret != "":
-		return nil, want, usageError("keys from a file are for RS256, a client secret is for HS256: give one of them")
-	case c.JWKSFile != "":
-		client, err := fileClient(c.JWKSFile)
+	if c.JWKSFile != "" && secret != "" {
+		return nil, want, usageError("--jwks-file is for RS256, a client secret is for HS256: give one of them")
+	}
+	opts := append(c.options(secret), reachfive.WithClock(func() time.Time { return want.Now }))
+	if c.JWKSFile != "" {
+		document, err := os.ReadFile(c.JWKSFile)
 		if err != nil {
 			return nil, want, err
 		}
-		opts = append(opts, reachfive.WithHTTPClient(client))
-	case secret != "":
-		want.Algorithm = "HS256"
-		opts = append(opts, reachfive.WithClientSecret(secret))
+		opts = append(opts, reachfive.WithJWKS(document))
 	}
-	v, err := reachfive.New(c.Domain, c.ClientID, opts...)
+	v, err := reachfive.New(c.Domain, c.ClientID[0], opts...)
 	if err != nil {
 		return nil, want, configurationError(err)
 	}
-	want.Issuer = v.Status().Issuer
+	want.Issuer, want.Algorithm, want.Audiences = v.Status().Issuer, v.Status().Algorithm, c.ClientID
 	return v, want, nil
 }
 
-func printJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
-}
-
-func printReport(env environment, r explain.Report) {
+func printReport(env environment, r explain.Report) error {
 	for _, s := range r.Steps {
-		line := fmt.Sprintf("%-12s %-10s", s.Outcome, s.Name)
+		line := padded(string(s.Outcome), 12) + padded(s.Name, 10)
 		switch s.Outcome {
 		case explain.OK:
-			_, _ = fmt.Fprintln(env.out, env.good(line), s.Got)
+			env.printf("%s %s\n", env.good(line), s.Actual)
 		case explain.NotReached:
-			_, _ = fmt.Fprintln(env.out, env.faint(line))
+			env.printf("%s\n", env.faint(line))
 		default:
-			_, _ = fmt.Fprintln(env.out, env.bad(line))
-			_, _ = fmt.Fprintln(env.out, "             wanted", s.Want)
-			if s.Got != "" {
-				_, _ = fmt.Fprintln(env.out, "             got   ", s.Got)
+			env.printf("%s\n", env.bad(line))
+			env.printf("             expected  %s\n", s.Expected)
+			if s.Actual != "" {
+				env.printf("             actual    %s\n", s.Actual)
 			}
 		}
 	}
-	_, _ = fmt.Fprintln(env.out)
 	switch {
 	case r.Accepted:
-		_, _ = fmt.Fprintln(env.out, env.good("accepted")+", good for another "+r.ExpiresIn)
+		env.printf("\n%s, expires in %s\n", env.good("accepted"), r.ExpiresIn)
 	case r.Decided:
-		_, _ = fmt.Fprintln(env.out, env.bad("refused")+": "+r.Reason)
+		env.printf("\n%s: %s\n", env.bad("refused"), r.Reason)
 	default:
-		_, _ = fmt.Fprintln(env.out, env.bad("could not be decided")+": "+r.Reason)
+		env.printf("\n%s: %s\n", env.bad("not decided"), r.Reason)
 	}
 	for _, part := range []struct {
 		name string
@@ -151,12 +137,18 @@ func printReport(env environment, r explain.Report) {
 		if part.text == nil {
 			continue
 		}
-		var indented strings.Builder
-		encoder := json.NewEncoder(&indented)
-		encoder.SetIndent("  ", "  ")
-		encoder.SetEscapeHTML(false)
-		if encoder.Encode(part.text) == nil {
-			_, _ = fmt.Fprintf(env.out, "\n%s, as the token says them:\n  %s", part.name, indented.String())
+		env.printf("\nThe token's %s:\n", part.name)
+		if err := env.printJSON("  ", part.text); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// padded fills text up with spaces.
+func padded(text string, width int) string {
+	for len(text) < width {
+		text += " "
+	}
+	return text
 }

@@ -1,5 +1,5 @@
 // Package doctor examines a ReachFive tenant from this machine: whether its
-// keys can be fetched, and whether they would verify a token.
+// keys can be fetched, and whether they can verify a token.
 package doctor
 
 import (
@@ -11,11 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -25,76 +22,100 @@ import (
 // Level is how bad a finding is.
 type Level int
 
-// The levels, from good to bad. They are the command's exit codes.
+// The levels, from good to bad.
 const (
 	OK Level = iota
 	Warning
 	Failure
 )
 
-// String is the word for a level in the table.
+// String returns "ok", "warning" or "failure".
 func (l Level) String() string { return [...]string{"ok", "warning", "failure"}[l] }
 
-// MarshalText writes the word for a level into JSON.
+// MarshalText writes what String returns into JSON.
 func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
-// Finding is one thing that was looked at.
+// Finding is the result of one check.
 type Finding struct {
 	Check string `json:"check"`
 	Level Level  `json:"level"`
 	Text  string `json:"text"`
 }
 
-// Patient is the tenant to be examined.
+// Patient is the tenant to examine.
 type Patient struct {
-	Domain   string
-	ClientID string
-	Token    string       // may be empty
-	Client   *http.Client // reaches the tenant
+	Domain  string
+	Issuer  string       // "" for https:// and the domain
+	JWKSURL string       // "" for /jwks.json of the domain
+	Token   string       // one of the tenant's; may be ""
+	Client  *http.Client // reaches the tenant
 }
 
-// Examine looks at everything and returns what it found, with the worst level.
-func Examine(ctx context.Context, p Patient) ([]Finding, Level) {
+// Report is the result of an examination.
+type Report struct {
+	Findings []Finding
+	Worst    Level
+	Fetched  bool // whether the tenant returned a key set
+}
+
+// clientID is what New requires; no token is verified.
+const clientID = "any-client"
+
+// Examine makes every check. It returns an error if the tenant's addresses are
+// not valid.
+func Examine(ctx context.Context, p Patient) (Report, error) {
 	e := &examination{Patient: p}
-	// New judges the domain; nothing is fetched by it.
-	v, err := reachfive.New(p.Domain, p.ClientID, reachfive.WithHTTPClient(p.Client))
+	opts := []reachfive.Option{reachfive.WithHTTPClient(p.Client)}
+	byDomain, err := reachfive.New(p.Domain, clientID, opts...)
 	if err != nil {
-		e.add("configuration", Failure, err.Error())
-		return e.findings, Failure
+		return Report{}, err
 	}
+	defer func() { _ = byDomain.Close() }()
+	if p.Issuer != "" {
+		opts = append(opts, reachfive.WithIssuer(p.Issuer))
+	}
+	if p.JWKSURL != "" {
+		opts = append(opts, reachfive.WithJWKSURL(p.JWKSURL))
+	}
+	v, err := reachfive.New(p.Domain, clientID, opts...)
+	if err != nil {
+		return Report{}, err
+	}
+	defer func() { _ = v.Close() }()
 	e.direct = *p.Client
 	e.direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+	origin := byDomain.Status().Issuer // https:// and the domain
 	status := v.Status()
-	e.discovery(ctx, status.Issuer)
-	e.eachKey(ctx, e.keys(ctx, status.JWKSURL))
+	e.discovery(ctx, origin, status.Issuer)
+	e.eachKey(e.keys(ctx, cmp.Or(p.JWKSURL, origin+"/jwks.json"), status.JWKSURL))
 	e.refresh(ctx, v)
-	e.certificate(ctx, status.Issuer)
+	e.certificate(ctx, origin)
 	e.clock()
 	e.token()
-	worst := OK
+	r := Report{Findings: e.findings, Fetched: e.fetched}
 	for _, f := range e.findings {
-		worst = max(worst, f.Level)
+		r.Worst = max(r.Worst, f.Level)
 	}
-	return e.findings, worst
+	return r, nil
 }
 
 type examination struct {
 	Patient
-	direct   http.Client // follows no redirect, as the library does not
+
+	direct   http.Client // like the library it follows no redirect
 	findings []Finding
 	dates    []skew
 	peer     *tls.ConnectionState
-	jwksURI  string
+	jwksURI  string // from discovery
+	fetched  bool
 }
-
-// skew is how far a server's clock was ahead of ours.
-type skew struct{ ahead, precision time.Duration }
 
 func (e *examination) add(check string, level Level, text string) {
 	e.findings = append(e.findings, Finding{check, level, text})
 }
 
-// get fetches a document, and notes what the answer tells besides.
+// get fetches a document, and keeps the certificate and the Date of the answer.
 func (e *examination) get(ctx context.Context, from string) (document []byte, took time.Duration, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
 	if err != nil {
@@ -103,7 +124,7 @@ func (e *examination) get(ctx context.Context, from string) (document []byte, to
 	began := time.Now()
 	response, err := e.direct.Do(request)
 	if err != nil {
-		return nil, 0, plain(err)
+		return nil, 0, withoutURL(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	took = time.Since(began)
@@ -120,18 +141,18 @@ func (e *examination) get(ctx context.Context, from string) (document []byte, to
 	return document, took, err
 }
 
-// plain leaves the URL, which may hold credentials, out of an error.
-func plain(err error) error {
+// withoutURL removes the URL, which may hold credentials, from an error.
+func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
 	}
 	return err
 }
 
-func (e *examination) discovery(ctx context.Context, issuer string) {
-	document, took, err := e.get(ctx, issuer+"/.well-known/openid-configuration")
+func (e *examination) discovery(ctx context.Context, origin, issuer string) {
+	document, took, err := e.get(ctx, origin+"/.well-known/openid-configuration")
 	if err != nil {
-		e.add("discovery", Warning, "not read: "+err.Error()+"; only WithDiscovery needs it")
+		e.add("discovery", Warning, "not fetched: "+err.Error()+" (only WithDiscovery needs it)")
 		return
 	}
 	var configuration struct {
@@ -139,212 +160,56 @@ func (e *examination) discovery(ctx context.Context, issuer string) {
 		JWKSURI string `json:"jwks_uri"`
 	}
 	if json.Unmarshal(document, &configuration) != nil {
-		e.add("discovery", Warning, "no JSON object; only WithDiscovery needs it")
+		e.add("discovery", Warning, "not a JSON object (only WithDiscovery needs it)")
 		return
 	}
-	e.add("discovery", OK, "read in "+took.Round(time.Millisecond).String())
+	e.add("discovery", OK, "fetched in "+took.Round(time.Millisecond).String())
 	if configuration.Issuer != issuer {
-		e.add("issuer", Failure, fmt.Sprintf("the tenant says %q, tokens must say %q: set WithIssuer", configuration.Issuer, issuer))
+		e.add("issuer", Failure, "the tenant's issuer is "+configuration.Issuer+", but tokens are expected to have "+issuer+
+			": use --issuer here and WithIssuer in your code")
 	} else {
 		e.add("issuer", OK, issuer)
 	}
 	e.jwksURI = configuration.JWKSURI
 }
 
-func (e *examination) keys(ctx context.Context, jwksURL string) []json.RawMessage {
+// keys fetches the key set from jwksURL, which is printed as shown.
+func (e *examination) keys(ctx context.Context, jwksURL, shown string) []json.RawMessage {
 	if e.jwksURI != "" && e.jwksURI != jwksURL {
-		e.add("key set", Warning, "discovery names "+e.jwksURI+", we use "+jwksURL+": set WithDiscovery")
+		e.add("key set", Warning, "discovery names "+e.jwksURI+", but "+shown+
+			" is used: use --jwks-url here, and WithDiscovery or WithJWKSURL in your code")
 	}
 	document, took, err := e.get(ctx, jwksURL)
 	if err != nil {
-		e.add("key set", Failure, "not fetched: "+err.Error())
+		e.add("key set", Failure, "not fetched from "+shown+": "+err.Error())
 		return nil
 	}
+	e.fetched = true
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if json.Unmarshal(document, &set) != nil || set.Keys == nil {
-		e.add("key set", Failure, "no JWK Set of less than 512 KiB")
+		e.add("key set", Failure, "not a JWK Set of less than 512 KiB")
 		return nil
 	}
-	e.add("key set", OK, fmt.Sprintf("%d keys in %v", len(set.Keys), took.Round(time.Millisecond)))
+	e.add("key set", OK, fmt.Sprintf("%d keys, fetched in %v", len(set.Keys), took.Round(time.Millisecond)))
 	return set.Keys
 }
 
-// eachKey asks a Verifier about each key alone, so that what is usable is
-// decided where it is decided for a token; the reason is read off the key.
-func (e *examination) eachKey(ctx context.Context, keys []json.RawMessage) {
-	for i, raw := range keys {
-		name, look := describe(raw)
-		name = fmt.Sprintf("key %d %s", i+1, name)
-		v, err := reachfive.New(e.Domain, e.ClientID, reachfive.WithHTTPClient(&http.Client{Transport: only(raw)}))
-		if err == nil {
-			err = v.Refresh(ctx)
-			_ = v.Close()
-		}
-		if err != nil {
-			e.add(name, Warning, "not usable: "+look)
-			continue
-		}
-		e.add(name, OK, fmt.Sprintf("usable: %d bits, thumbprint %s", v.Status().Keys[0].Bits, v.Status().Keys[0].Thumbprint))
-	}
-}
-
-// only is a provider with one key.
-type only json.RawMessage
-
-// RoundTrip answers every request with the key set.
-func (o only) RoundTrip(*http.Request) (*http.Response, error) {
-	body := `{"keys":[` + string(o) + `]}`
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
-}
-
-// describe names a key and what speaks against it.
-func describe(raw json.RawMessage) (name, against string) {
-	var members map[string]any
-	if json.Unmarshal(raw, &members) != nil {
-		return "", "no JSON object"
-	}
-	if kid, ok := members["kid"].(string); ok {
-		name = fmt.Sprintf("%q", kid)
-	}
-	var reasons []string
-	for member, want := range map[string]string{"kty": "RSA", "use": "sig", "alg": "RS256"} {
-		got, there := members[member]
-		if there && got != nil && got != want || !there && member == "kty" {
-			reasons = append(reasons, fmt.Sprintf("%s is %v, want %s", member, got, want))
-		}
-	}
-	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-		if members[private] != nil {
-			reasons = append(reasons, "it is private: rotate it now")
-			break
-		}
-	}
-	if n, ok := members["n"].(string); ok {
-		if bits := bitLength(n); bits < 2048 || bits > 8192 {
-			reasons = append(reasons, fmt.Sprintf("%d bits, want 2048 to 8192", bits))
-		}
-	}
-	if e, ok := members["e"].(string); ok && e != "AQAB" {
-		reasons = append(reasons, fmt.Sprintf("e is %q: if not AQAB (65537), it has to be a larger odd number", e))
-	}
-	if operations, there := members["key_ops"]; there {
-		if list, ok := operations.([]any); !ok || !slices.Contains(list, any("verify")) {
-			reasons = append(reasons, "key_ops is without verify")
-		}
-	}
-	if reasons == nil {
-		reasons = []string{"a member is malformed or stands twice, or the modulus is a weak one (CVE-2017-15361)"}
-	}
-	return name, strings.Join(reasons, "; ")
-}
-
-func bitLength(n string) int {
-	bytes, err := base64.RawURLEncoding.DecodeString(n)
-	if err != nil || len(bytes) == 0 {
-		return 0
-	}
-	return 8*(len(bytes)-1) + int(math.Floor(math.Log2(math.Max(float64(bytes[0]), 1)))) + 1
-}
-
-// refresh has the library fetch the keys by its own rules, which are stricter
-// than reading them: what it does not take verifies no token.
+// refresh makes the library fetch the keys. Its rules are stricter than reading
+// them here, and they decide about tokens.
 func (e *examination) refresh(ctx context.Context, v *reachfive.Verifier) {
-	defer func() { _ = v.Close() }()
 	err := v.Refresh(ctx)
 	s := v.Status()
 	if err != nil {
-		e.add("library", Failure, cmp.Or(s.LastError, err.Error())+": every RS256 token is answered with 503")
+		e.add("library", Failure, cmp.Or(s.LastError, err.Error())+": no RS256 token can be verified, each is answered with 503")
 		return
 	}
-	e.add("library", OK, fmt.Sprintf("takes the keys: they are fresh for %v, and serve for %v through an outage",
+	e.add("library", OK, fmt.Sprintf("the keys are fresh for %v, and are used for %v during an outage",
 		s.FreshUntil.Sub(s.FetchedAt), s.ServesUntil.Sub(s.FetchedAt)))
 }
 
-// certificate tells how long the certificate is good. If it is not, nothing
-// could be fetched, and a handshake that trusts nobody and sends nothing reads
-// its date.
-func (e *examination) certificate(ctx context.Context, issuer string) {
-	if e.peer == nil {
-		e.peer = e.handshake(ctx, issuer)
-	}
-	if e.peer == nil || len(e.peer.PeerCertificates) == 0 {
-		e.add("certificate", Warning, "not seen")
-		return
-	}
-	left := time.Until(e.peer.PeerCertificates[0].NotAfter)
-	days := int(left.Hours() / 24)
-	switch {
-	case left <= 0:
-		e.add("certificate", Failure, "expired on "+e.peer.PeerCertificates[0].NotAfter.UTC().Format(time.DateOnly))
-	case days < 14:
-		e.add("certificate", Warning, fmt.Sprintf("expires in %d days", days))
-	default:
-		e.add("certificate", OK, fmt.Sprintf("good for %d days", days))
-	}
-}
-
-func (e *examination) handshake(ctx context.Context, issuer string) *tls.ConnectionState {
-	transport, ok := e.Client.Transport.(*http.Transport)
-	u, err := url.Parse(issuer)
-	if err != nil {
-		return nil
-	}
-	dial := (&net.Dialer{Timeout: 5 * time.Second}).DialContext
-	if ok && transport.DialContext != nil {
-		dial = transport.DialContext
-	}
-	port := u.Port()
-	if port == "" {
-		port = "443"
-	}
-	conn, err := dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = conn.Close() }()
-	//nolint:gosec // nothing is sent over it and nothing read from it is trusted: only the date is shown
-	client := tls.Client(conn, &tls.Config{ServerName: u.Hostname(), InsecureSkipVerify: true})
-	if client.HandshakeContext(ctx) != nil {
-		return nil
-	}
-	state := client.ConnectionState()
-	return &state
-}
-
-// clock compares our clock with the tenant's, by which tokens are dated.
-func (e *examination) clock() {
-	if len(e.dates) == 0 {
-		e.add("clock", Warning, "not compared: no answer with a Date came")
-		return
-	}
-	best := e.dates[0]
-	for _, d := range e.dates {
-		if d.precision < best.precision {
-			best = d
-		}
-	}
-	// A Date has whole seconds, and its answer took a while: this much is sure.
-	off := max(best.ahead.Abs()-best.precision, 0).Round(time.Second)
-	level := OK
-	switch {
-	case off > time.Minute:
-		level = Failure
-	case off > 10*time.Second:
-		level = Warning
-	}
-	switch {
-	case level == OK:
-		e.add("clock", OK, "agrees with the tenant's")
-	case best.ahead > 0:
-		e.add("clock", level, fmt.Sprintf("this machine is at least %v behind the tenant: over a minute, fresh tokens are refused as not_yet_valid", off))
-	default:
-		e.add("clock", level, fmt.Sprintf("this machine is at least %v ahead of the tenant: tokens expire that much early", off))
-	}
-}
-
-// token tells which algorithm the client uses, by a token of its.
+// token tells which algorithm a token's client uses.
 func (e *examination) token() {
 	if e.Token == "" {
 		return
@@ -362,8 +227,8 @@ func (e *examination) token() {
 	case "RS256":
 		e.add("token", OK, "RS256: no client secret is needed")
 	case "HS256":
-		e.add("token", OK, "HS256: set WithClientSecret, or choose RS256 in the client's console (JWT Algorithm)")
+		e.add("token", OK, "HS256: use WithClientSecret, or choose RS256 in the client's console (JWT Algorithm)")
 	default:
-		e.add("token", Failure, fmt.Sprintf("%q is no algorithm of ReachFive's", header.Alg))
+		e.add("token", Failure, header.Alg+" is not an algorithm that ReachFive uses for ID tokens")
 	}
 }

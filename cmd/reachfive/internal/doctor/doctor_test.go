@@ -14,23 +14,30 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-// levels are the findings of an examination, by what was looked at.
-func levels(t *testing.T, tenant *reachfivetest.Tenant, token string) (map[string]doctor.Finding, doctor.Level) {
+// examine returns the findings of an examination, by the name of the check.
+func examine(t *testing.T, p doctor.Patient) (map[string]doctor.Finding, doctor.Report) {
 	t.Helper()
-	findings, worst := doctor.Examine(t.Context(), doctor.Patient{
-		Domain: tenant.Domain, ClientID: tenant.ClientID, Client: tenant.Client(), Token: token,
-	})
+	report, err := doctor.Examine(t.Context(), p)
+	require.NoError(t, err)
 	byCheck := make(map[string]doctor.Finding)
-	for _, f := range findings {
+	for _, f := range report.Findings {
 		byCheck[f.Check] = f
 	}
-	return byCheck, worst
+	return byCheck, report
 }
 
-func TestAHealthyTenantHasNothingToComplainOf(t *testing.T) {
+func patient(tenant *reachfivetest.Tenant) doctor.Patient {
+	return doctor.Patient{Domain: tenant.Domain, Client: tenant.Client()}
+}
+
+func TestAHealthyTenantIsOKInEveryCheck(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.WithCacheControl("max-age=300"))
-	found, worst := levels(t, tenant, tenant.Token())
-	assert.Equal(t, doctor.OK, worst)
+	p := patient(tenant)
+	p.Token = tenant.Token()
+	found, report := examine(t, p)
+	assert.Equal(t, doctor.OK, report.Worst)
+	assert.True(t, report.Fetched)
 	for _, check := range []string{"discovery", "issuer", "key set", `key 1 "key-1"`, "library", "certificate", "clock", "token"} {
 		require.Contains(t, found, check)
 		assert.Equal(t, doctor.OK, found[check].Level, check)
@@ -41,6 +48,7 @@ func TestAHealthyTenantHasNothingToComplainOf(t *testing.T) {
 }
 
 func TestEachFaultIsFound(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		opts  []reachfivetest.Option
@@ -48,8 +56,10 @@ func TestEachFaultIsFound(t *testing.T) {
 		check string
 		level doctor.Level
 		text  string
+
+		unfetched bool
 	}{
-		{name: "down", fault: func(t *reachfivetest.Tenant) { t.SetDown(true) }, check: "key set", level: doctor.Failure, text: "status 503"},
+		{name: "down", fault: func(t *reachfivetest.Tenant) { t.SetDown(true) }, check: "key set", level: doctor.Failure, text: "status 503", unfetched: true},
 		{name: "weak key", opts: []reachfivetest.Option{reachfivetest.WithKeyBits(1024)}, check: "library", level: doctor.Failure, text: "no usable key"},
 		{
 			name: "another kind of key", fault: func(t *reachfivetest.Tenant) { t.PublishRaw(`{"kty":"EC","kid":"ec-1"}`) },
@@ -57,19 +67,19 @@ func TestEachFaultIsFound(t *testing.T) {
 		},
 		{
 			name: "a secret key", fault: func(t *reachfivetest.Tenant) { t.PublishRaw(`{"kty":"oct","kid":"oct-1","k":"AA"}`) },
-			check: `key 2 "oct-1"`, level: doctor.Warning, text: "rotate it now",
+			check: `key 2 "oct-1"`, level: doctor.Warning, text: "it is a private key: rotate it now",
 		},
 		{
 			name: "a key for signing only", fault: func(t *reachfivetest.Tenant) {
 				t.PublishRaw(strings.Replace(t.JWK(t.KID()), "{", `{"key_ops":["sign"],`, 1))
 			},
-			check: `key 2 "key-1"`, level: doctor.Warning, text: "key_ops is without verify",
+			check: `key 2 "key-1"`, level: doctor.Warning, text: "key_ops does not contain verify",
 		},
 		{
 			name: "an exponent of 3", fault: func(t *reachfivetest.Tenant) {
 				t.PublishRaw(strings.Replace(t.JWK(t.KID()), `"AQAB"`, `"Aw"`, 1))
 			},
-			check: `key 2 "key-1"`, level: doctor.Warning, text: `e is "Aw"`,
+			check: `key 2 "key-1"`, level: doctor.Warning, text: `e is Aw, want AQAB`,
 		},
 		{
 			name: "a redirect, which the library does not follow", fault: func(t *reachfivetest.Tenant) {
@@ -78,7 +88,7 @@ func TestEachFaultIsFound(t *testing.T) {
 					return true
 				})
 			},
-			check: "library", level: doctor.Failure, text: "redirect",
+			check: "library", level: doctor.Failure, text: "redirect", unfetched: true,
 		},
 		{
 			name: "the keys twice, which other parsers take", fault: func(t *reachfivetest.Tenant) {
@@ -100,7 +110,7 @@ func TestEachFaultIsFound(t *testing.T) {
 		},
 		{
 			name: "expired certificate", opts: []reachfivetest.Option{reachfivetest.WithCertificateUntil(time.Now().Add(-time.Hour))},
-			check: "certificate", level: doctor.Failure, text: "expired on",
+			check: "certificate", level: doctor.Failure, text: "expired on", unfetched: true,
 		},
 		{
 			name: "certificate about to expire", opts: []reachfivetest.Option{reachfivetest.WithCertificateUntil(time.Now().Add(50 * time.Hour))},
@@ -108,33 +118,81 @@ func TestEachFaultIsFound(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			tenant := reachfivetest.NewTenant(t, tt.opts...)
 			if tt.fault != nil {
 				tt.fault(tenant)
 			}
-			found, worst := levels(t, tenant, "")
+			found, report := examine(t, patient(tenant))
 			require.Contains(t, found, tt.check)
 			assert.Equal(t, tt.level, found[tt.check].Level)
 			assert.Contains(t, found[tt.check].Text, tt.text)
-			assert.GreaterOrEqual(t, worst, tt.level)
+			assert.GreaterOrEqual(t, report.Worst, tt.level)
+			assert.Equal(t, tt.unfetched, !report.Fetched)
 		})
 	}
 }
 
 func TestATokenTellsItsAlgorithm(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t)
 	for token, want := range map[string]doctor.Level{
 		tenant.Token(reachfivetest.HS256()):                doctor.OK,
 		tenant.Token(reachfivetest.Header("alg", "PS256")): doctor.Failure,
 		"junk": doctor.Failure,
 	} {
-		found, _ := levels(t, tenant, token)
+		p := patient(tenant)
+		p.Token = token
+		found, _ := examine(t, p)
 		assert.Equal(t, want, found["token"].Level)
 	}
 }
 
-func TestAnImpossibleDomainIsTheOnlyFinding(t *testing.T) {
-	findings, worst := doctor.Examine(t.Context(), doctor.Patient{Domain: "http://acme", ClientID: "c"})
-	assert.Equal(t, doctor.Failure, worst)
-	assert.Len(t, findings, 1)
+// A tenant with a custom domain: the keys are there, the tokens and the discovery
+// document name another issuer.
+func TestATenantWithACustomDomainIsInOrderOnceItsIssuerIsGiven(t *testing.T) {
+	t.Parallel()
+	tenant := reachfivetest.NewTenant(t)
+	custom := doctor.Patient{Domain: strings.Replace(tenant.Domain, "tenant.localhost", "localhost", 1), Client: tenant.Client()}
+
+	found, report := examine(t, custom)
+	assert.Equal(t, doctor.Failure, report.Worst)
+	assert.Equal(t, doctor.Failure, found["issuer"].Level)
+	assert.Contains(t, found["issuer"].Text, "use --issuer here and WithIssuer in your code")
+
+	custom.Issuer = tenant.Issuer()
+	found, _ = examine(t, custom)
+	assert.Equal(t, doctor.Finding{Check: "issuer", Level: doctor.OK, Text: tenant.Issuer()}, found["issuer"])
+	assert.Equal(t, doctor.OK, found["library"].Level)
+
+	custom.JWKSURL = tenant.Issuer() + "/jwks.json"
+	_, report = examine(t, custom)
+	assert.Equal(t, doctor.OK, report.Worst, "%v", report.Findings)
+}
+
+func TestKeysAtAnotherURLThanDiscoveryNamesAreAWarning(t *testing.T) {
+	t.Parallel()
+	tenant := reachfivetest.NewTenant(t)
+	p := patient(tenant)
+	p.JWKSURL = tenant.Issuer() + "/elsewhere"
+	report, err := doctor.Examine(t.Context(), p)
+	require.NoError(t, err)
+	assert.False(t, report.Fetched)
+	assert.Contains(t, report.Findings, doctor.Finding{Check: "key set", Level: doctor.Failure, Text: "not fetched from " + p.JWKSURL + ": status 404"})
+	var texts []string
+	for _, f := range report.Findings {
+		texts = append(texts, f.Text)
+	}
+	assert.Contains(t, strings.Join(texts, "\n"), "discovery names "+tenant.Issuer()+"/jwks.json, but "+p.JWKSURL+" is used: use --jwks-url here")
+}
+
+func TestImpossibleAddressesAreErrors(t *testing.T) {
+	t.Parallel()
+	for _, p := range []doctor.Patient{
+		{Domain: "http://acme"}, {Domain: "acme.reach5.net", Issuer: "acme"}, {Domain: "acme.reach5.net", JWKSURL: "ftp://acme"},
+	} {
+		p.Client = http.DefaultClient
+		_, err := doctor.Examine(t.Context(), p)
+		assert.Error(t, err)
+	}
 }

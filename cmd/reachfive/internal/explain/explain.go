@@ -1,10 +1,9 @@
 // Package explain tells a developer why a Verifier accepts or refuses a token.
 //
-// It decides nothing: the verdict is the Verifier's own, reached on its one
-// road, and the refusal's Code names the step at which the token left it. What
-// came and what was expected is then read from the token for display. It shows
-// claim values, which the library never does, because the token is the
-// developer's own.
+// The verdict is the Verifier's: its Code names the step that refused the token.
+// The actual values are then read from the token without verifying it, for
+// display only. Unlike the library it shows claim values, because the token is
+// the developer's own.
 package explain
 
 import (
@@ -19,7 +18,7 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// Outcome is how a step went.
+// Outcome is the result of a step.
 type Outcome string
 
 // The outcomes of a step.
@@ -30,15 +29,15 @@ const (
 	NotReached Outcome = "not reached"
 )
 
-// Step is one step of the road of a token (the order of the Verifier's own).
+// Step is one step of a verification, in the Verifier's order.
 type Step struct {
-	Name    string  `json:"step"`
-	Outcome Outcome `json:"outcome"`
-	Want    string  `json:"want"`
-	Got     string  `json:"got,omitempty"`
+	Name     string  `json:"step"`
+	Outcome  Outcome `json:"outcome"`
+	Expected string  `json:"expected"`
+	Actual   string  `json:"actual,omitempty"`
 }
 
-// Report is what became of a token.
+// Report is the result of a verification.
 type Report struct {
 	Accepted  bool            `json:"accepted"`
 	Decided   bool            `json:"decided"`
@@ -50,15 +49,15 @@ type Report struct {
 	ExpiresIn string          `json:"expires_in,omitempty"`
 }
 
-// Expectation is what the Verifier was configured with.
+// Expectation is the Verifier's configuration.
 type Expectation struct {
 	Issuer    string
-	Audience  string
+	Audiences []string // the client IDs whose tokens are accepted
 	Algorithm string
 	Now       time.Time
 }
 
-// The road, in the order of design: form, key, signature, claims.
+// The steps in the Verifier's order: form, key, signature, claims.
 const (
 	stepText = iota
 	stepHeader
@@ -79,29 +78,29 @@ func Token(ctx context.Context, v reachfive.TokenVerifier, want Expectation, tok
 	shown := show(token)
 	r := Report{
 		Accepted: err == nil, Decided: true, Code: reachfive.CodeOf(err),
-		Steps: road(want, shown), Header: shown.rawHeader, Claims: shown.rawClaims,
+		Steps: allSteps(want, shown), Header: shown.rawHeader, Claims: shown.rawClaims,
 	}
 	if err == nil {
 		r.ExpiresIn = user.ExpiresAt.Sub(want.Now).Truncate(time.Second).String()
 		return r
 	}
 	r.Reason = err.Error()
-	left := leftAt(ctx, v, want, token, err)
+	failed := failedAt(ctx, v, want, token, err)
 	for i := range r.Steps {
 		switch {
-		case i == left && (r.Code == reachfive.CodeKeysUnavailable || r.Code == ""):
+		case i == failed && (r.Code == reachfive.CodeKeysUnavailable || r.Code == ""):
 			r.Steps[i].Outcome, r.Decided = Undecided, false
-		case i == left:
+		case i == failed:
 			r.Steps[i].Outcome = Refused
-		case i > left:
+		case i > failed:
 			r.Steps[i].Outcome = NotReached
 		}
 	}
 	return r
 }
 
-// leftAt is the step at which a refused token left the road.
-func leftAt(ctx context.Context, v reachfive.TokenVerifier, want Expectation, token string, err error) int {
+// failedAt is the step that refused a token.
+func failedAt(ctx context.Context, v reachfive.TokenVerifier, want Expectation, token string, err error) int {
 	switch reachfive.CodeOf(err) {
 	case reachfive.CodeMissingToken:
 		return stepText
@@ -120,11 +119,11 @@ func leftAt(ctx context.Context, v reachfive.TokenVerifier, want Expectation, to
 	case reachfive.CodeExpired, reachfive.CodeNotYetValid:
 		return stepTimes
 	}
-	return stepKey // unknown_key, keys_unavailable, or the context's own end
+	return stepKey // unknown_key, keys_unavailable, or the context has ended
 }
 
-// malformedAt tells which part of a token is malformed, by asking the Verifier
-// about tokens that have only that part of it: the rules stay in one place.
+// malformedAt tells which part of a token is malformed. It asks the Verifier about
+// tokens that have only that part of it, so that the rules stay in one place.
 func malformedAt(ctx context.Context, v reachfive.TokenVerifier, want Expectation, token string) int {
 	malformed := func(parts ...string) bool {
 		_, err := v.Verify(ctx, strings.Join(parts, "."))
@@ -139,13 +138,13 @@ func malformedAt(ctx context.Context, v reachfive.TokenVerifier, want Expectatio
 	if malformed(parts[0], empty, signature) {
 		return stepHeader
 	}
-	if malformed(good, parts[1], parts[2]) { // each part is well, and all together are too long
+	if malformed(good, parts[1], parts[2]) { // each part is well formed: together they are too long
 		return stepText
 	}
 	return stepPayload
 }
 
-// shown is a token taken apart for display, leniently and without any trust.
+// shown is a token decoded for display: leniently, and without verifying it.
 type shown struct {
 	rawHeader, rawClaims json.RawMessage
 	header, claims       map[string]any
@@ -171,32 +170,32 @@ func show(token string) shown {
 	return s
 }
 
-// road is every step with what it wants and what came.
-func road(want Expectation, got shown) []Step {
+// allSteps is every step with its expected and its actual value.
+func allSteps(want Expectation, got shown) []Step {
 	all := make([]Step, steps)
-	all[stepText] = Step{Name: "text", Want: "three base64url segments, 16 KiB at most", Got: fmt.Sprintf("%d bytes", got.size)}
-	all[stepHeader] = Step{Name: "header", Want: "one JSON object; typ absent or JWT; no crit, b64, cty, zip", Got: members(got.header, "typ", "crit", "b64", "cty", "zip")}
-	all[stepAlgorithm] = Step{Name: "algorithm", Want: want.Algorithm, Got: member(got.header, "alg")}
-	all[stepKey] = Step{Name: "key", Want: "a key of the tenant for this kid", Got: members(got.header, "kid")}
+	all[stepText] = Step{Name: "text", Expected: "three base64url segments, 16 KiB at most", Actual: fmt.Sprintf("%d bytes", got.size)}
+	all[stepHeader] = Step{Name: "header", Expected: "one JSON object; typ absent or JWT; no crit, b64, cty or zip", Actual: members(got.header, "typ", "crit", "b64", "cty", "zip")}
+	all[stepAlgorithm] = Step{Name: "algorithm", Expected: want.Algorithm, Actual: member(got.header, "alg")}
+	all[stepKey] = Step{Name: "key", Expected: "a key of the tenant with this kid", Actual: members(got.header, "kid")}
 	if want.Algorithm == "HS256" {
-		all[stepKey].Want = "the client secret"
+		all[stepKey].Expected = "the client secret"
 	}
-	all[stepSignature] = Step{Name: "signature", Want: "made by that key over this header and payload"}
-	all[stepPayload] = Step{Name: "payload", Want: "one JSON object, no member twice, depth 16 at most"}
-	all[stepClaims] = Step{Name: "claims", Want: "iss, aud, exp, iat, sub, each of its type; no events, scope, scp, client_id", Got: present(got.claims)}
-	all[stepIssuer] = Step{Name: "issuer", Want: want.Issuer, Got: member(got.claims, "iss")}
-	all[stepAudience] = Step{Name: "audience", Want: want.Audience + " and nobody else", Got: members(got.claims, "aud", "azp")}
-	all[stepTimes] = Step{Name: "times", Want: "now, " + want.Now.UTC().Format(time.RFC3339) + ", from iat and nbf to exp", Got: times(got.claims)}
+	all[stepSignature] = Step{Name: "signature", Expected: "made with that key over this header and payload"}
+	all[stepPayload] = Step{Name: "payload", Expected: "one JSON object, no duplicate member, depth 16 at most"}
+	all[stepClaims] = Step{Name: "claims", Expected: "iss, aud, exp, iat and sub, each of its type; no events, scope, scp or client_id", Actual: present(got.claims)}
+	all[stepIssuer] = Step{Name: "issuer", Expected: want.Issuer, Actual: member(got.claims, "iss")}
+	all[stepAudience] = Step{Name: "audience", Expected: strings.Join(want.Audiences, " or ") + ", and no other audience", Actual: members(got.claims, "aud", "azp")}
+	all[stepTimes] = Step{Name: "times", Expected: "iat and nbf not after " + want.Now.UTC().Format(time.RFC3339) + ", exp after it", Actual: times(got.claims)}
 	for i := range all {
 		all[i].Outcome = OK
 	}
 	return all
 }
 
-// member is one member as it stands, "absent" if it does not.
+// member is the value of a member, or "absent".
 func member(of map[string]any, name string) string {
-	value, there := of[name]
-	if !there {
+	value, ok := of[name]
+	if !ok {
 		return "absent"
 	}
 	text, err := json.Marshal(value)
@@ -206,35 +205,41 @@ func member(of map[string]any, name string) string {
 	return strings.Trim(string(text), `"`)
 }
 
-// members are the named members that are there.
+// members are those of the named members that are present.
 func members(of map[string]any, names ...string) string {
-	var there []string
+	var found []string
 	for _, name := range names {
 		if _, ok := of[name]; ok {
-			there = append(there, name+" "+member(of, name))
+			found = append(found, name+" "+member(of, name))
 		}
 	}
-	return strings.Join(there, ", ")
+	return strings.Join(found, ", ")
 }
 
-// present are the names of the claims that matter and are there.
+// present are the names of the checked claims that are present.
 func present(claims map[string]any) string {
-	var there []string
+	var found []string
 	for _, name := range []string{"iss", "aud", "exp", "iat", "sub", "events", "scope", "scp", "client_id"} {
 		if _, ok := claims[name]; ok {
-			there = append(there, name)
+			found = append(found, name)
 		}
 	}
-	return strings.Join(there, ", ")
+	return strings.Join(found, ", ")
 }
 
-// times are the times of a token as people read them.
+// times are the times of a token in RFC 3339.
 func times(claims map[string]any) string {
-	var there []string
+	var found []string
 	for _, name := range []string{"iat", "nbf", "exp"} {
 		if seconds, ok := claims[name].(float64); ok && seconds > 0 && seconds < 1<<38 {
-			there = append(there, name+" "+time.Unix(int64(seconds), 0).UTC().Format(time.RFC3339))
+			found = append(found, name+" "+time.Unix(int64(seconds), 0).UTC().Format(time.RFC3339))
 		}
 	}
-	return strings.Join(there, ", ")
+	return strings.Join(found, ", ")
+}
+
+// KID reads the kid of a token without verifying the token; "" if it has none.
+func KID(token string) string {
+	kid, _ := show(token).header["kid"].(string)
+	return kid
 }

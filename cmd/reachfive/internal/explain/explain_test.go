@@ -50,6 +50,7 @@ func verifier(t *testing.T, file vectors.File, v vectors.Vector) *reachfive.Veri
 }
 
 func TestEveryVectorHasTheSameVerdictExplainedOrNot(t *testing.T) {
+	t.Parallel()
 	paths, err := filepath.Glob("../../../../testdata/vectors/*.json")
 	require.NoError(t, err)
 	explained := 0
@@ -65,7 +66,7 @@ func TestEveryVectorHasTheSameVerdictExplainedOrNot(t *testing.T) {
 			explained++
 			_, err := verifier(t, file, v).Verify(t.Context(), v.Token)
 			report := explain.Token(t.Context(), verifier(t, file, v), explain.Expectation{
-				Issuer: "https://" + v.Domain, Audience: v.ClientID, Algorithm: v.Algorithm, Now: time.Unix(v.Clock, 0),
+				Issuer: "https://" + v.Domain, Audiences: []string{v.ClientID}, Algorithm: v.Algorithm, Now: time.Unix(v.Clock, 0),
 			}, v.Token)
 			require.Equal(t, err == nil, report.Accepted, v.Name)
 			require.Equal(t, reachfive.CodeOf(err), report.Code, v.Name)
@@ -91,7 +92,8 @@ func TestEveryVectorHasTheSameVerdictExplainedOrNot(t *testing.T) {
 }
 
 func TestARefusalNamesItsStep(t *testing.T) {
-	want := explain.Expectation{Issuer: "https://acme.reach5.net", Audience: "client", Algorithm: "HS256", Now: time.Unix(1_800_000_000, 0)}
+	t.Parallel()
+	want := explain.Expectation{Issuer: "https://acme.reach5.net", Audiences: []string{"client"}, Algorithm: "HS256", Now: time.Unix(1_800_000_000, 0)}
 	v, err := reachfive.New("acme.reach5.net", "client", reachfive.WithClientSecret("a secret of a test, and of nothing else"))
 	require.NoError(t, err)
 	for token, step := range map[string]string{
@@ -122,14 +124,15 @@ func (down) Verify(context.Context, string, ...reachfive.Check) (*reachfive.User
 	return nil, &reachfive.Error{Code: reachfive.CodeKeysUnavailable}
 }
 
-// gone is a verifier whose caller has left.
+// gone is a verifier whose caller's deadline has passed.
 type gone struct{}
 
 func (gone) Verify(context.Context, string, ...reachfive.Check) (*reachfive.User, error) {
 	return nil, context.DeadlineExceeded
 }
 
-func TestWhatCouldNotBeDecidedIsNoRefusal(t *testing.T) {
+func TestWhatCouldNotBeDecidedIsNotARefusal(t *testing.T) {
+	t.Parallel()
 	for _, v := range []reachfive.TokenVerifier{down{}, gone{}} {
 		report := explain.Token(t.Context(), v, explain.Expectation{Algorithm: "RS256"}, "e30.e30.AA")
 		assert.False(t, report.Decided)
@@ -137,5 +140,18 @@ func TestWhatCouldNotBeDecidedIsNoRefusal(t *testing.T) {
 		assert.Equal(t, explain.Undecided, report.Steps[3].Outcome)
 		_, err := v.Verify(t.Context(), "")
 		assert.Equal(t, errors.Is(err, reachfive.CodeKeysUnavailable), report.Code != "")
+	}
+}
+
+func TestKIDReadsTheHeader(t *testing.T) {
+	t.Parallel()
+	for token, want := range map[string]string{
+		"eyJraWQiOiJrZXktMSJ9.e30.AA": "key-1", // {"kid":"key-1"}
+		"eyJraWQiOjF9.e30.AA":         "",      // {"kid":1}
+		"e30.e30.AA":                  "",
+		"":                            "",
+		"no token":                    "",
+	} {
+		assert.Equal(t, want, explain.KID(token), token)
 	}
 }

@@ -2,25 +2,25 @@ package site
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/cmd/reachfive/internal/explain"
 )
 
-// check verifies a token as POST /session does, but for the nonce, and starts no
-// session; for curl's sake it takes a Bearer token too. It tells what was checked.
+// check verifies a token like POST /session, but requires no nonce and starts no
+// session. For use with curl it accepts a Bearer token too. It answers with what
+// was checked.
 func check(v *reachfive.Verifier) http.Handler {
 	show := func(w http.ResponseWriter, r *http.Request) {
 		user, _ := reachfive.UserFromContext(r.Context())
 		status := v.Status()
 		kid := ""
-		if noted, ok := r.Context().Value(kidKey{}).(*string); ok {
-			kid = *noted
+		if stored, ok := r.Context().Value(kidKey{}).(*string); ok {
+			kid = *stored
 		}
 		key := map[string]any{"id": kid}
 		if at := slices.IndexFunc(status.Keys, func(k reachfive.KeyStatus) bool { return k.ID == kid }); at >= 0 {
@@ -40,40 +40,24 @@ func check(v *reachfive.Verifier) http.Handler {
 	})
 }
 
-// noting notes the kid of the token that it verifies, which a User has not.
+// noting stores the kid of the token in the context, because a User does not hold
+// it.
 type noting struct{ reachfive.TokenVerifier }
 
 // Verify implements reachfive.TokenVerifier.
 func (n noting) Verify(ctx context.Context, token string, checks ...reachfive.Check) (*reachfive.User, error) {
 	if kid, ok := ctx.Value(kidKey{}).(*string); ok {
-		*kid = kidOf(token)
+		*kid = explain.KID(token)
 	}
 	return n.TokenVerifier.Verify(ctx, token, checks...)
 }
 
 type kidKey struct{}
 
-// kidOf reads the kid out of a token that nobody has verified yet. It is shown
-// only once the token is.
-func kidOf(token string) string {
-	text, _, _ := strings.Cut(token, ".")
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return ""
-	}
-	var header struct {
-		KID string `json:"kid"`
-	}
-	if json.Unmarshal(raw, &header) != nil {
-		return ""
-	}
-	return header.KID
-}
-
 func writeJSON(w http.ResponseWriter, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		http.Error(w, "no JSON form", http.StatusInternalServerError)
+		http.Error(w, "the answer cannot be encoded", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -12,61 +12,65 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-// forgery is a token that must not pass.
+// forgery is a kind of token that must be refused.
 type forgery struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 	What string `json:"what"`
 }
 
-// forgeries is what the page offers, in its order.
+// forgeries lists the kinds in the order of the page.
 func forgeries() []forgery {
 	return []forgery{
-		{"expired", "Expired token", "It was good until an hour ago."},
-		{"audience", "Another client’s token", "Signed by the same tenant, for another app."},
-		{"issuer", "Another issuer’s token", "Says that it comes from another tenant."},
-		{"none", "alg “none”", "Unsigned, as the first JWT libraries took it."},
-		{"hmac", "HMAC confusion", "HS256 with the public key as the secret."},
-		{"payload", "Changed payload", "Another user ID under the old signature."},
-		{"newline", "A newline inside", "Base64 decoders skip it; the text differs."},
-		{"json", "Unsigned JSON around a real token", "Claims of one’s own beside a real signature."},
-		{"removed", "A removed key’s token", "Signed by a key that the tenant took back."},
+		{"expired", "Expired token", "It expired an hour ago."},
+		{"audience", "Another client’s token", "Signed by the same tenant, for another client."},
+		{"issuer", "Another issuer’s token", "Its iss names another tenant."},
+		{"none", "alg “none”", "Unsigned: early JWT libraries accepted it."},
+		{"hmac", "HMAC confusion", "Signed with HS256 and the public key as the secret."},
+		{"payload", "Changed payload", "The user ID was changed after signing."},
+		{"newline", "A newline inside", "Base64 decoders skip it, so the text can vary."},
+		{"json", "Unsigned JSON around a real token", "Forged claims next to a genuine signed token."},
+		{"removed", "A removed key’s token", "Signed with a key that the tenant has removed."},
 	}
 }
 
-// forge makes the token of that kind: one of the forgeries, or a good one of a
-// key made for it. False if there is no such kind.
-func (p *provider) forge(kind string) (string, bool) {
+// forge makes the token of a kind: one of the forgeries, or "new-key", a good
+// token of a new key. ok is false if there is no such kind.
+//
+// A forgery is signed with a key that the verifier of the forgeries knows, also
+// after a rotation during an outage: what is refused is the forgery, not the key.
+func (p *provider) forge(kind string) (token string, ok bool) {
 	t := p.tenant
+	known := reachfivetest.SignedBy(p.knownKey())
 	switch kind {
 	case "new-key":
 		p.rotate()
 		return t.Token(), true
 	case "expired":
-		return t.Token(reachfivetest.Expired()), true
+		return t.Token(known, reachfivetest.Expired()), true
 	case "audience":
-		return t.Token(reachfivetest.OtherAudience()), true
+		return t.Token(known, reachfivetest.OtherAudience()), true
 	case "issuer":
-		return t.Token(reachfivetest.OtherIssuer()), true
+		return t.Token(known, reachfivetest.OtherIssuer()), true
 	case "none":
 		return t.Token(reachfivetest.Unsigned()), true
 	case "hmac":
 		return t.Token(reachfivetest.HS256With(publicKeyPEM(t.JWK(t.KID())))), true
 	case "payload":
-		return t.Token(reachfivetest.Tampered()), true
+		return t.Token(known, reachfivetest.Tampered()), true
 	case "newline":
-		token := t.Token()
+		token := t.Token(known)
 		at := strings.IndexByte(token, '.') + 20
 		return token[:at] + "\n" + token[at:], true
 	case "json":
-		return unsignedClaimsAround(t), true
+		return unsignedClaimsAround(t, t.Token(known)), true
 	case "removed":
-		return t.Token(reachfivetest.SignedBy(p.retired())), true
+		return t.Token(reachfivetest.SignedBy(p.lastRemoved())), true
 	}
 	return "", false
 }
 
-// publicKeyPEM is the text that an attacker of the confusion has.
+// publicKeyPEM is the public key as an attacker would use it for a secret.
 func publicKeyPEM(jwk string) string {
 	var members struct{ N, E string }
 	if json.Unmarshal([]byte(jwk), &members) != nil {
@@ -85,15 +89,15 @@ func publicKeyPEM(jwk string) string {
 }
 
 // unsignedClaimsAround is the flattened JSON serialization of RFC 7515 section
-// 7.2.2 with claims beside it, which some parsers take for verified.
-func unsignedClaimsAround(t *reachfivetest.Tenant) string {
-	parts := strings.Split(t.Token(), ".")
+// 7.2.2 with claims next to it, which some parsers accept as verified.
+func unsignedClaimsAround(t *reachfivetest.Tenant, signed string) string {
+	parts := strings.Split(signed, ".")
 	text, err := json.Marshal(map[string]any{
 		"iss": t.Issuer(), "aud": []string{t.ClientID}, "sub": "somebody-else", "iat": 1, "exp": 253402300799,
 		"protected": parts[0], "payload": parts[1], "signature": parts[2],
 	})
 	if err != nil {
-		return "" // never: these have a JSON form
+		return "" // never: these values can be encoded
 	}
 	return string(text)
 }

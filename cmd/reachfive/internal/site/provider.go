@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,29 +14,33 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-// provider is the tenant as the page's switches move it.
+// provider changes the tenant for the page's switches.
 type provider struct {
-	tenant   *reachfivetest.Tenant
-	verifier *reachfive.Verifier
+	tenant          *reachfivetest.Tenant
+	verifier        *reachfive.Verifier
+	forgeryVerifier *reachfive.Verifier
 
 	mu        sync.Mutex
 	published []string // kids, oldest first
-	removed   string   // the kid that was taken back last
+	removed   string   // the kid that was removed last
 	down      bool
 }
 
-// newProvider takes back the keys that are published and goes on with a new
-// one, so that there is a removed key from the start.
-func newProvider(tenant *reachfivetest.Tenant, v *reachfive.Verifier) (*provider, error) {
+// newProvider replaces the published keys by a new one, so that there is a removed
+// key from the start.
+func newProvider(c Config) (*provider, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	kids, err := publishedKIDs(ctx, tenant)
+	kids, err := publishedKIDs(ctx, c.Tenant)
 	if err != nil {
 		return nil, fmt.Errorf("read the tenant's keys: %w", err)
 	}
-	p := &provider{tenant: tenant, verifier: v, published: append(kids, tenant.Rotate())}
+	p := &provider{
+		tenant: c.Tenant, verifier: c.Verifier, forgeryVerifier: c.ForgeryVerifier,
+		published: append(kids, c.Tenant.Rotate()),
+	}
 	p.removeOld()
-	return p, v.Refresh(ctx)
+	return p, errors.Join(c.Verifier.Refresh(ctx), c.ForgeryVerifier.Refresh(ctx))
 }
 
 func publishedKIDs(ctx context.Context, tenant *reachfivetest.Tenant) ([]string, error) {
@@ -71,9 +76,10 @@ func (p *provider) handler() http.Handler {
 	return mux
 }
 
-// serveSwitch changes the provider and tells how it stands. But for a rotation,
-// which the verifier finds out by itself, it asks the verifier to fetch: an
-// operator would, and the visitor need not wait for the cache's lifetime.
+// serveSwitch changes the tenant and answers with the new state. It makes the
+// verifier fetch, so that the visitor need not wait until the keys' lifetime ends.
+// A rotation is the exception: the verifier discovers it by the first token of the
+// new key.
 func (p *provider) serveSwitch(w http.ResponseWriter, r *http.Request) {
 	refresh := true
 	switch r.PathValue("switch") {
@@ -93,8 +99,9 @@ func (p *provider) serveSwitch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if refresh {
-		_ = p.verifier.Refresh(r.Context()) // Status has what came of it
+		_ = p.verifier.Refresh(r.Context()) // Status has the result
 	}
+	_ = p.forgeryVerifier.Refresh(r.Context()) // if the tenant is down, the last keys stay
 	writeJSON(w, p.state())
 }
 
@@ -104,7 +111,7 @@ func (p *provider) rotate() {
 	p.published = append(p.published, p.tenant.Rotate())
 }
 
-// removeOld leaves the newest key alone. The caller holds the lock.
+// removeOld removes every key except the newest. The caller holds the lock.
 func (p *provider) removeOld() {
 	last := len(p.published) - 1
 	for _, kid := range p.published[:last] {
@@ -121,13 +128,22 @@ func (p *provider) setDown(down bool) {
 	p.tenant.SetDown(down)
 }
 
-func (p *provider) retired() string {
+func (p *provider) lastRemoved() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.removed
 }
 
-// serveToken hands out a token: one of the forgeries, or a good one of a key
+// knownKey is the kid of a key that the verifier of the forgeries has.
+func (p *provider) knownKey() string {
+	keys := p.forgeryVerifier.Status().Keys
+	if len(keys) == 0 {
+		return p.tenant.KID()
+	}
+	return keys[len(keys)-1].ID
+}
+
+// serveToken answers with a token: one of the forgeries, or a good token of a key
 // that the verifier has never seen.
 func (p *provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	token, known := p.forge(r.PathValue("kind"))
@@ -138,7 +154,7 @@ func (p *provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]any{"token": token, "provider": p.state()})
 }
 
-// state is what the page shows of the provider, and of what the verifier knows.
+// state is what the page shows of the tenant, and of the verifier's keys.
 func (p *provider) state() map[string]any {
 	status := p.verifier.Status()
 	known := []string{}

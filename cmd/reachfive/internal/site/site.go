@@ -1,7 +1,7 @@
-// Package site is the page of `reachfive demo --serve`, with everything that
-// stands behind it on one loopback port: the backend of examples/spa, the
-// tenant's sign-in over http, and what the demonstration alone has, forged
-// tokens and the switches of the provider.
+// Package site is the page of `reachfive demo --serve`. One loopback port serves
+// the page, the backend of examples/spa, the tenant's sign-in endpoints over
+// http, and what only the demonstration has: forged tokens, and the switches that
+// change the tenant.
 package site
 
 import (
@@ -21,30 +21,32 @@ import (
 //go:embed web
 var files embed.FS
 
-// The host names under which a browser reaches the page and the tenant. They
-// differ because cookies ignore ports, and browsers resolve both to loopback.
+// The host names of the page and of the tenant. Browsers resolve both to
+// loopback. They differ because cookies ignore ports.
 const (
 	appHost    = "app.localhost"
 	tenantHost = "tenant.localhost"
 )
 
-// Config is what the page needs to know.
+// Config is the configuration of New.
 type Config struct {
-	Tenant   *reachfivetest.Tenant
-	Verifier *reachfive.Verifier
-	Port     string // of the listener that the handler is for
-	Email    string // of the user to sign in as
-	Password string // and the password, which the page fills in
-	SDK      string // the file of the vendor's UMD bundle; "" for none
+	Tenant          *reachfivetest.Tenant
+	Verifier        *reachfive.Verifier // of the page's backend
+	ForgeryVerifier *reachfive.Verifier // of the forged tokens, so that they cost Verifier no fetch
+	Port            string              // of the listener
+	Email           string              // of the user to sign in as
+	Password        string              // of that user; the page fills it in
+	SDK             string              // the file of the SDK's UMD bundle, or ""
 }
 
 // URL is the page's address.
 func URL(port string) string { return "http://" + net.JoinHostPort(appHost, port) + "/" }
 
-// New returns the handler of the page's port. It knows its own hosts only, so
-// that no other site reaches it by a name of its own that resolves to loopback.
+// New returns the handler of the page's port. It answers only under its own host
+// names, so that no other site can reach it under a name that resolves to
+// loopback.
 func New(c Config) (http.Handler, error) {
-	provider, err := newProvider(c.Tenant, c.Verifier)
+	provider, err := newProvider(c)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +61,7 @@ func New(c Config) (http.Handler, error) {
 	app.Handle("/session/", backend)
 	app.Handle("/me", backend)
 	app.Handle("POST /check", check(c.Verifier))
+	app.Handle("POST /check/forged", check(c.ForgeryVerifier))
 	app.Handle("/demo/", http.NewCrossOriginProtection().Handler(provider.handler()))
 	app.Handle("/", page)
 	signIn := c.Tenant.SignInHandler()
@@ -72,13 +75,13 @@ func New(c Config) (http.Handler, error) {
 		case net.JoinHostPort("127.0.0.1", c.Port), net.JoinHostPort("localhost", c.Port):
 			http.Redirect(w, r, URL(c.Port), http.StatusFound)
 		default:
-			http.Error(w, "nobody of that name is here", http.StatusMisdirectedRequest)
+			http.Error(w, "this host name is not served here", http.StatusMisdirectedRequest)
 		}
 	}), nil
 }
 
-// newPage serves the two pages, which differ in who speaks to the tenant, and
-// their files.
+// newPage serves the two pages and their files. The pages differ in what calls
+// the tenant: a small script, or ReachFive's SDK.
 func newPage(c Config) (http.Handler, error) {
 	index, err := template.ParseFS(files, "web/index.html")
 	if err != nil {
@@ -114,7 +117,7 @@ func newPage(c Config) (http.Handler, error) {
 	mux.Handle("GET /sdk", sdkPage)
 	mux.Handle("GET /web/", http.FileServerFS(files))
 	if c.SDK != "" {
-		// Read now, so that a wrong path is told at once.
+		// Read now, so that a wrong path is an error at once.
 		bundle, err := os.ReadFile(c.SDK)
 		if err != nil {
 			return nil, err
@@ -138,8 +141,8 @@ func withHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// policyFor lets the page load its own files and speak to its own backend and
-// the tenant; nothing inline runs, and nothing else is reached.
+// policyFor allows the page to load its own files and to call its own backend and
+// the tenant. Nothing inline runs, and no other host can be reached.
 func policyFor(tenant string) string {
 	return strings.Join([]string{
 		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'",
@@ -148,11 +151,11 @@ func policyFor(tenant string) string {
 	}, "; ")
 }
 
-// sdkPolicy is what the vendor's SDK needs besides: it hides the frame of a
-// web message by the style attribute "display:none;", whose digest this is.
+// sdkPolicy is what ReachFive's SDK needs in addition: it hides the frame of a web
+// message with the style attribute "display:none;", whose digest this is.
 const sdkPolicy = "; style-src-attr 'unsafe-hashes' 'sha256-0EZqoz+oBhx7gF4nvY2bSqoGyy4zLjNF+SDQXGp/ZrY='"
 
-// Paste is a page that sends a token of the visitor's own to POST /session.
+// Paste is a page with a form that posts a token of the visitor's to /session.
 func Paste() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
