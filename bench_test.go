@@ -1,6 +1,7 @@
 package reachfive_test
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -33,11 +34,23 @@ func roads(tb testing.TB) []road {
 	rsa, hmac := rs256.Verifier(), hs256.Verifier()
 	good, secret := rs256.Token(), hs256.Token()
 	const justTheError = 1
+	padded := func(size int) string {
+		fields := map[string]any{}
+		for token := ""; len(token) < size; token = rs256.Token(reachfivetest.Claim("custom_fields", fields)) {
+			for range max(1, (size-len(token))/70) {
+				fields[fmt.Sprintf("preference_%03d", len(fields))] = "a value of some length"
+			}
+		}
+		return rs256.Token(reachfivetest.Claim("custom_fields", fields))
+	}
 	all := []road{
 		{"RS256", rsa, good, "", 25},
 		{"RS256 cached", rs256.Verifier(reachfive.WithTokenCache(100)), good, "", 3},
 		{"HS256", hmac, secret, "", 25},
 		{"HS256 cached", hs256.Verifier(reachfive.WithTokenCache(100)), secret, "", 3},
+		{"RS256 of 4 KiB", rsa, padded(4 << 10), "", 25},
+		{"RS256 of 8 KiB", rsa, padded(8 << 10), "", 25},
+		{"RS256 of 15 KiB", rsa, padded(15 << 10), "", 25},
 		{"no token", rsa, "", reachfive.CodeMissingToken, justTheError},
 		{"oversize", rsa, strings.Repeat("a", 16<<10+1), reachfive.CodeMalformedToken, justTheError},
 		{"8 KiB of dots", rsa, strings.Repeat(".", 8<<10), reachfive.CodeMalformedToken, justTheError},

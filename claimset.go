@@ -49,9 +49,9 @@ func (p *claimSet) read(r *objectReader, payload []byte) error {
 		p.values[c], p.wire[c] = value, !camel
 		switch c {
 		case claimAud:
-			p.aud = stringArray{append(p.aud.items, r.items...), r.areStrings}
+			p.aud = stringArray{append(p.aud.items, r.strings...), r.allStrings}
 		case claimAMR:
-			p.amr = stringArray{append(p.amr.items, r.items...), r.areStrings}
+			p.amr = stringArray{append(p.amr.items, r.strings...), r.allStrings}
 		}
 	}
 }

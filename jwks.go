@@ -294,7 +294,7 @@ func readJWK(raw []byte) (rsaJWK, error) {
 		case "alg":
 			fits = fits && text == algRS256
 		case "key_ops":
-			fits = fits && r.areStrings && slices.ContainsFunc(r.items, func(item span) bool {
+			fits = fits && r.allStrings && slices.ContainsFunc(r.strings, func(item span) bool {
 				return unquote(string(raw[item.start:item.end])) == "verify"
 			})
 		case "d", "p", "q", "dp", "dq", "qi", "oth", "k":
