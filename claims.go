@@ -2,7 +2,6 @@ package reachfive
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -13,26 +12,27 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// User is the payload of a verified ID token (OpenID Connect Core section 2
-// and 5.1, and ReachFive's own claims). A claim that the token lacks leaves its
-// field at the zero value, and so does a descriptive claim of an odd type,
-// which Claims still shows.
+// User is the payload of a verified ID token: the claims of OpenID Connect Core
+// sections 2 and 5.1, and ReachFive's own. A claim that the token lacks leaves
+// its field at the zero value. So does a descriptive claim of an unexpected
+// type; Claims still shows it.
 //
-// A User that reaches a handler is that request's own: changing it changes
-// nobody else's. It may be read by several goroutines, not changed by one
-// while another reads. fmt and slog print it redacted; json.Marshal writes it
-// out, and so do slog's JSON handler for a value that holds one, which it
-// marshals, and fmt for a User in an unexported field of another type.
+// A User that reaches a handler belongs to that request: changing it changes no
+// other request's User. Several goroutines may read a User as long as none
+// changes it. fmt and slog print a User redacted. Three things print its claims:
+// json.Marshal, slog's JSON handler for a value that contains a User, and fmt
+// for a User in an unexported field of another type.
 //
 // https://openid.net/specs/openid-connect-core-1_0.html#IDToken
 type User struct {
 	// Issuer is iss: "https://" and the tenant's domain.
 	Issuer string
 	// Subject is sub, the user's ID at ReachFive: 1 to 255 bytes without
-	// control characters. It is the only claim to key an account by.
+	// control characters. Key accounts by it, and by no other claim. Keeping
+	// only the Subject of a User does not keep the rest in memory.
 	Subject string
-	// Audience is aud, the client IDs the token was issued for: all of them
-	// are ours.
+	// Audience is aud, the client IDs that the token was issued for. The
+	// Verifier is configured for all of them.
 	Audience []string
 	// ExpiresAt is exp, in UTC, to the second.
 	ExpiresAt time.Time
@@ -44,22 +44,24 @@ type User struct {
 	UpdatedAt time.Time
 	// Nonce is the nonce of the sign-in request; compare it with Nonce.
 	Nonce string
-	// AuthorizedParty is azp; if there, it is a client ID of ours.
+	// AuthorizedParty is azp, one of the Verifier's client IDs, or empty.
 	AuthorizedParty string
 	// ACR is the authentication context class reference.
 	ACR string
-	// AMR are the authentication methods.
+	// AMR are the authentication methods; empty if the token names more than
+	// 64.
 	AMR []string
 	// AuthType is auth_type: "password", "facebook", ...
 	AuthType string
-	// NewUser is new_user: the account was made by this sign-in.
+	// NewUser is new_user: this sign-in created the account.
 	NewUser bool
 
-	// Email is not verified unless EmailVerified says so.
+	// Email has no control characters. It is not verified unless EmailVerified
+	// is set.
 	Email         string
 	EmailVerified bool
-	// PhoneNumber is in E.164 form, as "+33612345678", and not verified unless
-	// PhoneNumberVerified says so.
+	// PhoneNumber is normally in E.164 form, such as "+33612345678". It has no
+	// control characters. It is not verified unless PhoneNumberVerified is set.
 	PhoneNumber         string
 	PhoneNumberVerified bool
 
@@ -79,7 +81,7 @@ type User struct {
 	Website  string
 	Picture  string
 	Profile  string
-	// Address is nil where the token has none.
+	// Address is nil if the token has none.
 	Address *Address
 
 	// CustomIdentifier is custom_identifier, a login name other than e-mail
@@ -87,14 +89,14 @@ type User struct {
 	CustomIdentifier string
 	// ExternalID is external_id, the user's ID in a system of yours.
 	ExternalID string
-	// CustomFields is custom_fields, a JSON object as it stands in the token;
-	// nil where the token has none.
+	// CustomFields is custom_fields, the text of a JSON object exactly as in the
+	// token; nil if the token has none.
 	CustomFields json.RawMessage
 
-	payload         string    // the whole payload, for Claims; "" in a User made by hand
+	payload         string    // the whole payload, for Claims; "" unless a Verifier made the User
 	notBefore       time.Time // nbf
 	accessTokenHash string    // at_hash
-	clock           *clock    // the verifier's, for Checks; nil in a User made by hand
+	clock           *clock    // the Verifier's, for Checks; nil unless a Verifier made the User
 }
 
 // Address is the address claim (OpenID Connect Core section 5.1.1). Every
@@ -108,100 +110,6 @@ type Address struct {
 	Region        string `json:"region,omitempty"`
 	PostalCode    string `json:"postal_code,omitempty"`
 	Country       string `json:"country,omitempty"`
-}
-
-// Claims decodes the whole payload into v, a pointer to a struct with json
-// tags or to a map. Names match exactly, case included, and a claim of the
-// wrong type is an error, CodeInvalidClaim, that tells no value. A User made
-// by hand is decoded from its fields.
-func (u *User) Claims(v any) error {
-	payload := []byte(u.payload)
-	if u.payload == "" {
-		var err error
-		if payload, err = json.Marshal(u); err != nil {
-			return &Error{Code: CodeInvalidClaim, detail: "the User cannot be written as JSON"}
-		}
-	}
-	if err := jsonv2.Unmarshal(payload, v); err != nil {
-		detail := "the claims do not fit the destination"
-		// The decoder's text quotes the payload; the Go type is ours.
-		if semantic, ok := errors.AsType[*jsonv2.SemanticError](err); ok && semantic.GoType != nil {
-			detail = "a claim does not fit the Go type " + semantic.GoType.String()
-		}
-		return &Error{Code: CodeInvalidClaim, detail: detail}
-	}
-	return nil
-}
-
-// wireUser gives a User its names on the wire.
-type wireUser struct {
-	Issuer              string          `json:"iss,omitempty"`
-	Subject             string          `json:"sub,omitempty"`
-	Audience            []string        `json:"aud,omitempty"`
-	ExpiresAt           int64           `json:"exp,omitempty"`
-	IssuedAt            int64           `json:"iat,omitempty"`
-	NotBefore           int64           `json:"nbf,omitempty"`
-	AuthTime            int64           `json:"auth_time,omitempty"`
-	UpdatedAt           string          `json:"updated_at,omitempty"`
-	Nonce               string          `json:"nonce,omitempty"`
-	AccessTokenHash     string          `json:"at_hash,omitempty"`
-	AuthorizedParty     string          `json:"azp,omitempty"`
-	ACR                 string          `json:"acr,omitempty"`
-	AMR                 []string        `json:"amr,omitempty"`
-	AuthType            string          `json:"auth_type,omitempty"`
-	NewUser             bool            `json:"new_user,omitempty"`
-	Email               string          `json:"email,omitempty"`
-	EmailVerified       bool            `json:"email_verified,omitempty"`
-	PhoneNumber         string          `json:"phone_number,omitempty"`
-	PhoneNumberVerified bool            `json:"phone_number_verified,omitempty"`
-	Name                string          `json:"name,omitempty"`
-	GivenName           string          `json:"given_name,omitempty"`
-	FamilyName          string          `json:"family_name,omitempty"`
-	MiddleName          string          `json:"middle_name,omitempty"`
-	Nickname            string          `json:"nickname,omitempty"`
-	PreferredUsername   string          `json:"preferred_username,omitempty"`
-	Gender              string          `json:"gender,omitempty"`
-	Birthdate           string          `json:"birthdate,omitempty"`
-	Locale              string          `json:"locale,omitempty"`
-	Zoneinfo            string          `json:"zoneinfo,omitempty"`
-	Website             string          `json:"website,omitempty"`
-	Picture             string          `json:"picture,omitempty"`
-	Profile             string          `json:"profile,omitempty"`
-	Address             *Address        `json:"address,omitempty"`
-	CustomIdentifier    string          `json:"custom_identifier,omitempty"`
-	ExternalID          string          `json:"external_id,omitempty"`
-	CustomFields        json.RawMessage `json:"custom_fields,omitempty"`
-}
-
-// MarshalJSON writes the claims under their names on the wire, empty ones left
-// out: exp, iat, nbf and auth_time in seconds, updated_at in RFC 3339. It is
-// the way to hand a profile on, and the only one that is not redacted.
-func (u User) MarshalJSON() ([]byte, error) {
-	wire := wireUser{
-		Issuer: u.Issuer, Subject: u.Subject, Audience: u.Audience,
-		ExpiresAt: seconds(u.ExpiresAt), IssuedAt: seconds(u.IssuedAt),
-		NotBefore: seconds(u.notBefore), AuthTime: seconds(u.AuthTime),
-		Nonce: u.Nonce, AccessTokenHash: u.accessTokenHash, AuthorizedParty: u.AuthorizedParty,
-		ACR: u.ACR, AMR: u.AMR, AuthType: u.AuthType, NewUser: u.NewUser,
-		Email: u.Email, EmailVerified: u.EmailVerified,
-		PhoneNumber: u.PhoneNumber, PhoneNumberVerified: u.PhoneNumberVerified,
-		Name: u.Name, GivenName: u.GivenName, FamilyName: u.FamilyName,
-		MiddleName: u.MiddleName, Nickname: u.Nickname, PreferredUsername: u.PreferredUsername,
-		Gender: u.Gender, Birthdate: u.Birthdate, Locale: u.Locale, Zoneinfo: u.Zoneinfo,
-		Website: u.Website, Picture: u.Picture, Profile: u.Profile, Address: u.Address,
-		CustomIdentifier: u.CustomIdentifier, ExternalID: u.ExternalID, CustomFields: u.CustomFields,
-	}
-	if !u.UpdatedAt.IsZero() {
-		wire.UpdatedAt = u.UpdatedAt.UTC().Format("2006-01-02T15:04:05.000Z07:00")
-	}
-	return json.Marshal(wire)
-}
-
-func seconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.Unix()
 }
 
 // redactedUser is all that fmt and slog show of a User.
@@ -235,9 +143,9 @@ func (u *User) clone() *User {
 	return c
 }
 
-// newUser fills a User from the claims of a payload, each by its own type, and
-// tells absent, null and present apart. It judges what stands on its own: type
-// and range. What depends on the configuration or the time is the Verifier's.
+// newUser makes a User of the claims of a payload and tells absent, null and
+// present apart. It checks what a claim shows by itself, its type and range. The
+// Verifier checks what depends on its configuration or on the time.
 func newUser(p *claimSet, allowAccessToken bool) (*User, error) {
 	box := new(userBox)
 	u := &box.User
@@ -253,9 +161,9 @@ func newUser(p *claimSet, allowAccessToken bool) (*User, error) {
 	u.AuthTime = r.time(claimAuthTime, false)
 	u.Subject = r.subject()
 	r.forbid(allowAccessToken)
-	u.Email = r.identity(claimEmail)
+	u.Email = r.identityText(claimEmail)
 	u.EmailVerified = r.identityBool(claimEmailVerified)
-	u.PhoneNumber = r.identity(claimPhoneNumber)
+	u.PhoneNumber = r.identityText(claimPhoneNumber)
 	u.PhoneNumberVerified = r.identityBool(claimPhoneNumberVerified)
 	if r.err != nil {
 		return nil, r.err
@@ -290,8 +198,8 @@ func newUser(p *claimSet, allowAccessToken bool) (*User, error) {
 	return u, nil
 }
 
-// readAddress reads an address claim, nil if it is none. ReachFive writes an
-// object; one of its SDKs types it as an array of them.
+// readAddress reads an address claim and returns nil for a value of another
+// type. ReachFive writes an object; one of its SDKs declares an array of objects.
 func readAddress(raw string) *Address {
 	if strings.HasPrefix(raw, "[") {
 		var several []jsontext.Value
@@ -308,8 +216,8 @@ func readAddress(raw string) *Address {
 		return nil
 	}
 	member := func(snake, camel string) string {
-		value, snakeStands := members[snake]
-		if !snakeStands {
+		value, found := members[snake]
+		if !found {
 			value = members[camel]
 		}
 		text, _ := value.(string)

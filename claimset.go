@@ -8,26 +8,26 @@ import (
 	"unicode"
 )
 
-// claimSet is a payload taken apart, but not yet understood: where the value
-// of each claim stands. Of two spellings the one on the wire counts, in
-// whatever order they stand.
+// claimSet is a payload whose members have been found but not yet interpreted:
+// the position of each claim's value. If a claim occurs in both spellings, the
+// one on the wire counts, whichever comes first.
 type claimSet struct {
-	payload string // the whole of it
-	escapes bool   // it has a backslash somewhere
+	payload string
+	escapes bool // payload contains a backslash
 	values  [claims]span
-	wire    [claims]bool // the value stands under its wire name
+	wire    [claims]bool // the value has the claim's wire name
 	aud     stringArray
 	amr     stringArray
 }
 
-// stringArray is a claim that is an array of nothing but strings, if are is
-// set.
+// stringArray is the position of each string in a claim that is an array of
+// strings. If the claim is anything else, ok is false.
 type stringArray struct {
 	items []span
-	are   bool
+	ok    bool
 }
 
-// read takes a payload apart. Every breach of form is malformed_token.
+// read finds the claims of a payload. Every breach of form is malformed_token.
 func (p *claimSet) read(r *objectReader, payload []byte) error {
 	*p = claimSet{aud: stringArray{items: p.aud.items[:0]}, amr: stringArray{items: p.amr.items[:0]}}
 	if err := r.open(payload); err != nil {
@@ -56,10 +56,10 @@ func (p *claimSet) read(r *objectReader, payload []byte) error {
 	}
 }
 
-// has reports whether the claim stands in the payload, null included.
+// has reports whether the payload has the claim, null included.
 func (p *claimSet) has(c claim) bool { return p.values[c].end != 0 }
 
-// raw returns the claim's JSON text, "" where it is absent.
+// raw returns the claim's JSON text, and "" if it is absent.
 func (p *claimSet) raw(c claim) string {
 	return p.payload[p.values[c].start:p.values[c].end]
 }
@@ -72,7 +72,7 @@ func (p *claimSet) unquote(raw string) string {
 	return unquote(raw)
 }
 
-// text returns a string claim, and "" where it is absent or anything else.
+// text returns a string claim, and "" if it is absent or of another type.
 func (p *claimSet) text(c claim) string {
 	raw := p.raw(c)
 	if raw == "" || raw[0] != '"' {
@@ -81,14 +81,14 @@ func (p *claimSet) text(c claim) string {
 	return p.unquote(raw)
 }
 
-// strings returns the strings of an array of strings, or a bare string, in
-// into's memory if there is room, and false for anything else.
+// strings appends the strings of an array of strings, or a bare string, to into.
+// It returns false for anything else.
 func (p *claimSet) strings(c claim, array stringArray, into []string) ([]string, bool) {
 	raw := p.raw(c)
 	if raw != "" && raw[0] == '"' {
 		return append(into, p.unquote(raw)), true
 	}
-	if !array.are {
+	if !array.ok {
 		return nil, false
 	}
 	for _, item := range array.items {
@@ -97,12 +97,15 @@ func (p *claimSet) strings(c claim, array stringArray, into []string) ([]string,
 	return into, true
 }
 
-// maxTime is the last second of the year 9999: what RFC 3339 can write, and
-// far below where time arithmetic overflows.
-const maxTime = 253402300799
-
-// maxSubjectSize is OpenID Connect's bound for sub, in bytes.
-const maxSubjectSize = 255
+const (
+	// maxTime is the last second of the year 9999: RFC 3339 can write no later
+	// one, and time arithmetic is far from its overflow.
+	maxTime = 253402300799
+	// maxSubjectSize is OpenID Connect's limit for sub, in bytes.
+	maxSubjectSize = 255
+	// maxMethods limits amr. A sign-in has a handful of methods.
+	maxMethods = 64
+)
 
 // claimReader reads claims by type and keeps the first refusal.
 type claimReader struct {
@@ -116,7 +119,7 @@ func (r *claimReader) refuse(code Code, c claim) {
 	}
 }
 
-// required reads a string that must be there.
+// required reads a string that must be present.
 func (r *claimReader) required(c claim) string {
 	switch raw := r.raw(c); {
 	case raw == "":
@@ -129,7 +132,8 @@ func (r *claimReader) required(c claim) string {
 	return ""
 }
 
-// identity reads a string that may be absent or null, and is nothing else.
+// identity reads a string that may be absent or null. It refuses every other
+// type.
 func (r *claimReader) identity(c claim) string {
 	switch raw := r.raw(c); {
 	case raw == "", raw == "null":
@@ -141,8 +145,19 @@ func (r *claimReader) identity(c claim) string {
 	return ""
 }
 
-// identityBool reads a boolean that may be absent or null, and is nothing
-// else: the text "true" is not true.
+// identityText reads an address of the user: a string that may be absent or
+// null. A control character in it is refused, because whoever writes the address
+// into a mail header, a log or a CSV file would have it read as something else.
+func (r *claimReader) identityText(c claim) string {
+	text := r.identity(c)
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		r.refuse(CodeInvalidClaim, c)
+	}
+	return text
+}
+
+// identityBool reads a boolean that may be absent or null. It refuses every
+// other type, the text "true" included.
 func (r *claimReader) identityBool(c claim) bool {
 	switch r.raw(c) {
 	case "true":
@@ -154,8 +169,8 @@ func (r *claimReader) identityBool(c claim) bool {
 	return false
 }
 
-// time reads a NumericDate (RFC 7519 section 2), written as an integer: a
-// fraction or an exponent is nothing that ReachFive writes.
+// time reads a NumericDate (RFC 7519 section 2). It must be written as an
+// integer: ReachFive writes neither fractions nor exponents.
 func (r *claimReader) time(c claim, required bool) time.Time {
 	raw := r.raw(c)
 	switch {
@@ -186,7 +201,7 @@ func (r *claimReader) audience(into []string) []string {
 	return audience
 }
 
-// authorizedParty reads azp. An empty one is there, and is nobody.
+// authorizedParty reads azp. An empty azp is present and names no client.
 func (r *claimReader) authorizedParty() string {
 	azp := r.identity(claimAzp)
 	if raw := r.raw(claimAzp); azp == "" && raw != "" && raw != "null" {
@@ -195,44 +210,50 @@ func (r *claimReader) authorizedParty() string {
 	return azp
 }
 
-// methods reads amr, nil for anything but strings.
+// methods reads amr, and returns nil for anything but strings or for too many.
 func (r *claimReader) methods() []string {
+	if len(r.amr.items) > maxMethods {
+		return nil
+	}
 	methods, _ := r.strings(claimAMR, r.amr, nil)
 	return methods
 }
 
-// subject reads sub (OpenID Connect Core section 2).
+// subject reads sub (OpenID Connect Core section 2). The text is a copy, because
+// services keep it, and a part of the payload would keep the whole in memory.
 func (r *claimReader) subject() string {
 	sub := r.required(claimSub)
 	if r.has(claimSub) && (sub == "" || len(sub) > maxSubjectSize || strings.ContainsFunc(sub, unicode.IsControl)) {
 		r.refuse(CodeInvalidClaim, claimSub)
 	}
-	return sub
+	return strings.Clone(sub)
 }
 
-// dateTime reads an RFC 3339 time, with or without its zone, or a NumericDate;
-// the zero Time for anything else.
+// dateTime reads an RFC 3339 time, with or without its zone, or a NumericDate.
+// It returns the zero Time for anything else.
 func (r *claimReader) dateTime(c claim) time.Time {
 	raw := r.raw(c)
-	if raw == "" || raw[0] != '"' {
+	switch {
+	case raw == "":
+	case raw[0] >= '0' && raw[0] <= '9':
 		if seconds, err := strconv.ParseFloat(raw, 64); err == nil && seconds > 0 && seconds <= maxTime {
 			return time.UnixMilli(int64(seconds * 1000)).UTC()
 		}
-		return time.Time{}
-	}
-	text := r.unquote(raw)
-	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
-		if t, err := time.Parse(layout, text); err == nil {
-			return t.UTC()
+	case raw[0] == '"':
+		text := r.unquote(raw)
+		for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
+			// A zone can move a time out of the years that RFC 3339 can write.
+			if t, err := time.Parse(layout, text); err == nil && t.UTC().Year() >= 0 && t.UTC().Year() <= 9999 {
+				return t.UTC()
+			}
 		}
 	}
 	return time.Time{}
 }
 
-// forbid refuses the claims that make a token something other than an ID
-// token: a logout token's events (OpenID Connect Back-Channel Logout section
-// 2.4), and, unless they are allowed, what an access token carries (RFC 9068
-// section 2.2).
+// forbid refuses the claims that no ID token has: the events of a logout token
+// (OpenID Connect Back-Channel Logout section 2.4) and, unless they are allowed,
+// the claims of an access token (RFC 9068 section 2.2).
 func (r *claimReader) forbid(allowAccessToken bool) {
 	if r.has(claimEvents) {
 		r.refuse(CodeInvalidClaim, claimEvents)

@@ -18,9 +18,8 @@ import (
 	"github.com/reachfive-community/reachfive/internal/vectors"
 )
 
-// The steps of the road, each against the same step in internal/reference,
-// which is built on the standard library: they must agree both ways. Whole
-// tokens are fuzzed in fuzz_test.go.
+// These targets compare each step of Verify with the same step in
+// internal/reference. fuzz_test.go does the same with whole tokens.
 
 // eachVector seeds a target.
 func eachVector(f *testing.F, seed func(file vectors.File, v vectors.Vector)) {
@@ -103,15 +102,17 @@ func FuzzClaims(f *testing.F) {
 	const issuer, client = "https://acme.reach5.net", "AtnY5xDg4fbanentihip"
 	v, err := New("acme.reach5.net", client, WithClientSecret(strings.Repeat("s", 32)), WithClock(func() time.Time { return now }))
 	require.NoError(f, err)
-	slow := reference.Config{Issuer: issuer, Audiences: []string{client}, Now: now}
+	oracle := reference.Config{Issuer: issuer, Audiences: []string{client}, Now: now}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		user, err := v.readClaims(slices.Clone(text))
-		codes := slow.Claims(text)
+		var got reference.Refusal
+		if refusal, ok := errors.AsType[*Error](err); ok {
+			got = reference.Refusal{Code: string(refusal.Code), Claim: refusal.Claim}
+		}
+		require.Equal(t, oracle.Claims(text), got, "%q", text)
 		if err != nil {
-			require.Contains(t, codes, string(CodeOf(err)), "%q", text)
 			return
 		}
-		require.Empty(t, codes, "%q", text)
 		assertUserIsItsClaims(t, user, text)
 	})
 }
@@ -177,6 +178,9 @@ func assertUserIsItsClaims(t *testing.T, u *User, payload []byte) {
 	}
 	for name, got := range map[string][]string{"aud": u.Audience, "amr": u.AMR} {
 		want, _ := reference.Texts(members[name])
+		if name == "amr" && len(want) > 64 {
+			want = nil
+		}
 		assert.ElementsMatch(t, want, got, name)
 	}
 	fields, _ := reference.Claim(members, "custom_fields")

@@ -1,6 +1,6 @@
-// Package reference decides about ID tokens a second time, for tests alone: by
-// the standard library, in the plainest way and with no thought of speed, so
-// that the verifier and it have no line in common and are compared by fuzzing.
+// Package reference decides about ID tokens a second time, for tests only. It
+// uses the standard library in the plainest way, with no thought of speed, and
+// shares no code with the verifier. Fuzzing compares the two.
 package reference
 
 import (
@@ -27,21 +27,24 @@ type Config struct {
 	Now       time.Time
 }
 
-// Verify returns the codes of which a refusal may bear any, and none for a
-// token that is to be accepted.
-func (c Config) Verify(token string) []string {
+// Refusal is the first fault of a token: the code and, if the fault is in one
+// claim, its name. The zero Refusal stands for acceptance.
+type Refusal struct{ Code, Claim string }
+
+// Verify returns the verdict on a token.
+func (c Config) Verify(token string) Refusal {
 	if token == "" {
-		return []string{"missing_token"}
+		return Refusal{Code: "missing_token"}
 	}
 	segments, ok := Gate(token)
 	if !ok {
-		return []string{"malformed_token"}
+		return Refusal{Code: "malformed_token"}
 	}
 	if _, code := Header(segments[0], c.Algorithm); code != "" {
-		return []string{code}
+		return Refusal{Code: code}
 	}
 	if !c.signed(token[:strings.LastIndexByte(token, '.')], segments[2]) {
-		return []string{"invalid_signature"}
+		return Refusal{Code: "invalid_signature"}
 	}
 	return c.Claims(segments[1])
 }
@@ -111,85 +114,160 @@ func asText(raw json.RawMessage) (string, bool) {
 	return text, ok
 }
 
-// Claims returns the codes that a payload may be refused with.
-func (c Config) Claims(text []byte) []string {
+// Claims returns the verdict on a payload: first each claim by itself, in this
+// order, and then what the configuration and the time expect of it.
+func (c Config) Claims(text []byte) Refusal {
 	members, ok := Object(text)
 	if !ok {
-		return []string{"malformed_token"}
+		return Refusal{Code: "malformed_token"}
 	}
-	codes := c.parties(members)
 	now := c.Now.Unix()
-	for _, name := range []string{"exp", "iat", "nbf", "auth_time"} {
-		raw, there := Claim(members, name)
-		required := name == "exp" || name == "iat"
-		switch seconds, ok := integer(raw); {
-		case !there && required:
-			codes = append(codes, "missing_claim")
-		case !there, string(raw) == "null" && !required:
-		case !ok:
-			codes = append(codes, "invalid_claim")
-		case name == "exp" && seconds <= now:
-			codes = append(codes, "expired")
-		case name == "auth_time" && seconds > now+60:
-			codes = append(codes, "invalid_claim")
-		case name != "exp" && seconds > now+60:
-			codes = append(codes, "not_yet_valid")
+	expected := []rule{
+		{"iss", c.issuer},
+		{"aud", c.audience},
+		{"azp", c.audience},
+		{"exp", func(raw json.RawMessage) string { return compare(raw, now, "expired", "") }},
+		{"iat", func(raw json.RawMessage) string { return compare(raw, now+60, "", "not_yet_valid") }},
+		{"nbf", func(raw json.RawMessage) string { return compare(raw, now+60, "", "not_yet_valid") }},
+		{"auth_time", func(raw json.RawMessage) string { return compare(raw, now+60, "", "invalid_claim") }},
+	}
+	for _, r := range append(byThemselves(), expected...) {
+		raw, there := members[r.claim]
+		if !there && r.claim != "client_id" { // which has no other spelling
+			raw, _ = Claim(members, r.claim)
+		}
+		if code := r.code(raw); code != "" {
+			return Refusal{code, r.claim}
 		}
 	}
-	raw, there := members["sub"]
-	control := regexp.MustCompile("[\x00-\x1f\x7f\u0080-\u009f]")
-	if sub, ok := asText(raw); !there {
-		codes = append(codes, "missing_claim")
-	} else if !ok || sub == "" || len(sub) > 255 || control.MatchString(sub) {
-		codes = append(codes, "invalid_claim")
-	}
-	for _, name := range []string{"events", "scope", "scp", "client_id"} {
-		if _, there := members[name]; there {
-			codes = append(codes, "invalid_claim")
-		}
-	}
-	for _, name := range []string{"email", "phone_number", "email_verified", "phone_number_verified"} {
-		raw, there := Claim(members, name)
-		_, isText := asText(raw)
-		isBool := string(raw) == "true" || string(raw) == "false"
-		if there && string(raw) != "null" && isBool != strings.HasSuffix(name, "_verified") || there && string(raw) != "null" && !isBool && !isText {
-			codes = append(codes, "invalid_claim")
-		}
-	}
-	return codes
+	return Refusal{}
 }
 
-func (c Config) parties(members map[string]json.RawMessage) (codes []string) {
-	raw, there := members["iss"]
-	switch iss, ok := asText(raw); {
-	case !there:
-		codes = append(codes, "missing_claim")
-	case !ok:
-		codes = append(codes, "invalid_claim")
-	case iss != c.Issuer:
-		codes = append(codes, "wrong_issuer")
-	}
-	raw, there = members["aud"]
-	audiences, ok := Texts(raw)
-	switch foreign := func(client string) bool { return !slices.Contains(c.Audiences, client) }; {
-	case !there:
-		codes = append(codes, "missing_claim")
-	case !ok:
-		codes = append(codes, "invalid_claim")
-	case len(audiences) == 0 || slices.ContainsFunc(audiences, foreign):
-		codes = append(codes, "wrong_audience")
-	}
-	if raw, there := members["azp"]; there && string(raw) != "null" {
-		if azp, ok := asText(raw); !ok {
-			codes = append(codes, "invalid_claim")
-		} else if !slices.Contains(c.Audiences, azp) {
-			codes = append(codes, "wrong_audience")
-		}
-	}
-	return codes
+// rule says what is wrong with a claim's value, which is nil if the claim is
+// absent.
+type rule struct {
+	claim string
+	code  func(raw json.RawMessage) string
 }
 
-// Claim finds a claim in either of its spellings.
+// byThemselves are the rules that depend on nothing but the claim.
+func byThemselves() []rule {
+	return []rule{
+		{"iss", required(isText)},
+		{"aud", required(func(raw json.RawMessage) bool { _, ok := Texts(raw); return ok })},
+		{"azp", party},
+		{"exp", required(isTime)},
+		{"iat", required(isTime)},
+		{"nbf", optional(isTime)},
+		{"auth_time", optional(isTime)},
+		{"sub", required(func(raw json.RawMessage) bool {
+			sub, ok := asText(raw)
+			return ok && sub != "" && len(sub) <= 255 && !hasControl(sub)
+		})},
+		{"events", absent},
+		{"scope", absent},
+		{"scp", absent},
+		{"client_id", absent},
+		{"email", optional(isAddress)},
+		{"email_verified", optional(isBool)},
+		{"phone_number", optional(isAddress)},
+		{"phone_number_verified", optional(isBool)},
+	}
+}
+
+func required(is func(json.RawMessage) bool) func(json.RawMessage) string {
+	return func(raw json.RawMessage) string {
+		switch {
+		case raw == nil:
+			return "missing_claim"
+		case !is(raw):
+			return "invalid_claim"
+		}
+		return ""
+	}
+}
+
+func optional(is func(json.RawMessage) bool) func(json.RawMessage) string {
+	return func(raw json.RawMessage) string {
+		if raw == nil || string(raw) == "null" || is(raw) {
+			return ""
+		}
+		return "invalid_claim"
+	}
+}
+
+func absent(raw json.RawMessage) string {
+	if raw != nil {
+		return "invalid_claim"
+	}
+	return ""
+}
+
+func isText(raw json.RawMessage) bool {
+	_, ok := asText(raw)
+	return ok
+}
+
+func isTime(raw json.RawMessage) bool {
+	_, ok := integer(raw)
+	return ok
+}
+
+func isBool(raw json.RawMessage) bool { return string(raw) == "true" || string(raw) == "false" }
+
+func isAddress(raw json.RawMessage) bool {
+	text, ok := asText(raw)
+	return ok && !hasControl(text)
+}
+
+func hasControl(text string) bool {
+	return regexp.MustCompile("[\x00-\x1f\x7f\u0080-\u009f]").MatchString(text)
+}
+
+// party is the rule of azp by itself: an empty one names no client.
+func party(raw json.RawMessage) string {
+	if code := optional(isText)(raw); code != "" {
+		return code
+	}
+	if string(raw) == `""` {
+		return "wrong_audience"
+	}
+	return ""
+}
+
+func (c Config) issuer(raw json.RawMessage) string {
+	if iss, _ := asText(raw); iss != c.Issuer {
+		return "wrong_issuer"
+	}
+	return ""
+}
+
+// audience is the rule of aud and of azp, which may be absent.
+func (c Config) audience(raw json.RawMessage) string {
+	if raw == nil || string(raw) == "null" {
+		return ""
+	}
+	clients, _ := Texts(raw)
+	foreign := func(client string) bool { return !slices.Contains(c.Audiences, client) }
+	if len(clients) == 0 || slices.ContainsFunc(clients, foreign) {
+		return "wrong_audience"
+	}
+	return ""
+}
+
+// compare returns the code for a time up to the limit or for a later one, and
+// none if there is no time.
+func compare(raw json.RawMessage, limit int64, notAfter, after string) string {
+	switch seconds, ok := integer(raw); {
+	case !ok:
+		return ""
+	case seconds > limit:
+		return after
+	}
+	return notAfter
+}
+
+// Claim finds a claim in either of its spellings, the wire's first.
 func Claim(members map[string]json.RawMessage, name string) (json.RawMessage, bool) {
 	if raw, there := members[name]; there {
 		return raw, true
@@ -205,7 +283,7 @@ func Claim(members map[string]json.RawMessage, name string) (json.RawMessage, bo
 	return raw, there
 }
 
-// Texts decodes a string, or an array of strings.
+// Texts decodes a string or an array of strings.
 func Texts(raw json.RawMessage) ([]string, bool) {
 	if text, ok := asText(raw); ok {
 		return []string{text}, true
