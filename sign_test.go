@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"testing"
 	"time"
 
@@ -71,3 +72,13 @@ func hs256Signature(signed string) []byte {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// heapInUse is the memory that is reachable now. A test that compares two of its
+// results cannot run in parallel with others.
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC() // which frees what the first one found in a sync.Pool
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

@@ -8,24 +8,27 @@ import (
 )
 
 const (
-	// maxTokenShards and minShardSize keep a busy cache free of one hot lock,
-	// and a small one whole.
+	// maxCachedToken is the longest token that is cached, in bytes. It limits the
+	// memory of an entry to about 9 KiB; real tokens have 1 or 2 KiB.
+	maxCachedToken = 4 << 10
+	// maxTokenShards and minShardSize divide a large cache into shards with a
+	// lock each, and leave a small one undivided.
 	maxTokenShards = 16
 	minShardSize   = 64
-	// tokenSweep is how long after its expiry an entry stays at most, if the
-	// cache is in use.
+	// tokenSweep is how long an expired entry stays at most, as long as the
+	// cache is used at least once per shard in that time.
 	tokenSweep = time.Minute
 )
 
-// tokenCache remembers tokens that were verified, so that their signature need
-// not be verified again. It is keyed by a digest and keeps no token; only
-// successes get in, so that nobody without a good token can fill it.
+// tokenCache remembers verified tokens, so that their signatures need not be
+// verified again. Its keys are digests of the tokens; it does not keep the
+// tokens. Only accepted tokens get in, so nobody can fill it without a good one.
 //
-// Each shard is a segmented LRU: an entry is on probation until it is used
-// again, and of those on probation the one unused for longest goes first. A
-// flood of tokens that come once pushes out others that came once. One that
-// was used again goes only when all others in its shard have been used since,
-// which is when an LRU would drop it at the latest.
+// Each shard is a segmented LRU. An entry starts on probation and becomes
+// protected when it is used again. An entry on probation is evicted first, the
+// least recently used one first of all. So a flood of tokens that come once
+// evicts only others of that kind. A protected entry is evicted no earlier than
+// in a plain LRU of the same size.
 type tokenCache struct {
 	shards []tokenShard // their number is a power of two
 
@@ -35,8 +38,8 @@ type tokenCache struct {
 
 type tokenDigest [sha256.Size]byte
 
-// tokenEntry is one verified token. User and key are shared by all hits and
-// never changed.
+// tokenEntry is one verified token. All hits share user and by; nobody changes
+// them.
 type tokenEntry struct {
 	digest     tokenDigest
 	user       *User
@@ -45,7 +48,7 @@ type tokenEntry struct {
 	protected  bool
 }
 
-// newTokenCache returns a cache of at most size entries, nil for 0.
+// newTokenCache returns a cache of at most size entries, and nil for a size of 0.
 func newTokenCache(size int) *tokenCache {
 	if size == 0 {
 		return nil
@@ -68,11 +71,14 @@ func newTokenCache(size int) *tokenCache {
 	return c
 }
 
+// takes reports whether there is a cache, and it takes tokens of this length.
+func (c *tokenCache) takes(token string) bool { return c != nil && len(token) <= maxCachedToken }
+
 func (c *tokenCache) shard(digest *tokenDigest) *tokenShard {
 	return &c.shards[int(digest[0])&(len(c.shards)-1)]
 }
 
-// get returns what is known of a token, for reading only.
+// get returns what a token was verified as. The caller must not change it.
 func (c *tokenCache) get(digest *tokenDigest) (*User, verifiedBy, bool) {
 	s := c.shard(digest)
 	s.mu.Lock()
@@ -85,7 +91,7 @@ func (c *tokenCache) get(digest *tokenDigest) (*User, verifiedBy, bool) {
 	return e.user, e.by, true
 }
 
-// put remembers a token that was verified.
+// put adds a verified token.
 func (c *tokenCache) put(digest *tokenDigest, user *User, by verifiedBy) {
 	s := c.shard(digest)
 	s.mu.Lock()
@@ -102,7 +108,7 @@ func (c *tokenCache) put(digest *tokenDigest, user *User, by verifiedBy) {
 	s.probation.pushFront(e)
 }
 
-// remove forgets a token.
+// remove drops a token.
 func (c *tokenCache) remove(digest *tokenDigest) {
 	s := c.shard(digest)
 	s.mu.Lock()
@@ -112,38 +118,34 @@ func (c *tokenCache) remove(digest *tokenDigest) {
 	}
 }
 
-// sweep drops what has expired, shard by shard, so that each has its turn in
-// every tokenSweep, and nobody waits for all of them.
+// sweep drops the expired entries of one shard, if one is due. Each shard has its
+// turn once in every tokenSweep. After a pause without calls, the shards are
+// swept one by one on as many calls, so that no call waits for all of them.
 func (c *tokenCache) sweep(now time.Time, leeway time.Duration) {
-	every := int64(tokenSweep) / int64(len(c.shards))
+	shards := int64(len(c.shards))
+	every := int64(tokenSweep) / shards
 	at, due := now.UnixNano(), c.sweepAt.Load()
 	if at < due && due-at <= every {
 		return
 	}
-	// The first sweep, or one after the clock was set back, begins the rhythm.
-	// A late one catches up and keeps it: turns that each began a while after
-	// they were due would add up to more than tokenSweep.
-	turns, next := int64(1), at+every
+	next := at + every // for the first sweep, and after the clock was set back
 	if due > 0 && at >= due {
-		turns = 1 + (at-due)/every
-		next = due + turns*every
+		next = max(due, at-(shards-1)*every) + every
 	}
 	if !c.sweepAt.CompareAndSwap(due, next) {
 		return
 	}
-	for range min(turns, int64(len(c.shards))) {
-		s := &c.shards[c.sweepOf.Add(1)%uint64(len(c.shards))]
-		s.mu.Lock()
-		for _, e := range s.entries {
-			if !now.Before(e.user.ExpiresAt.Add(leeway)) {
-				s.drop(e)
-			}
+	s := &c.shards[c.sweepOf.Add(1)%uint64(shards)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.entries {
+		if !now.Before(e.user.ExpiresAt.Add(leeway)) {
+			s.drop(e)
 		}
-		s.mu.Unlock()
 	}
 }
 
-// tokenShard is a part of the cache with a lock of its own.
+// tokenShard is a part of the cache with its own lock.
 type tokenShard struct {
 	mu        sync.Mutex
 	capacity  int
@@ -152,8 +154,9 @@ type tokenShard struct {
 	protected tokenList
 }
 
-// use moves an entry to where those go that were used again. A quarter of the
-// room stays for newcomers.
+// use makes an entry protected. If that would leave less than a quarter of the
+// shard for new entries, the least recently used protected one goes back on
+// probation.
 func (s *tokenShard) use(e *tokenEntry) {
 	s.listOf(e).unlink(e)
 	e.protected = true
@@ -187,7 +190,7 @@ func (s *tokenShard) listOf(e *tokenEntry) *tokenList {
 }
 
 // tokenList is a ring of entries around a root, the most recently used first.
-// container/list would do the same with an interface and an allocation more.
+// container/list would need one more allocation for each entry.
 type tokenList struct {
 	root tokenEntry
 	len  int

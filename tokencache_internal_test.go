@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a caller cannot see of the verified-token cache: which entry goes when.
+// These tests look at what a caller cannot see: which entry is evicted, and when.
 
 // digestOf makes digests that spread over the shards as SHA-256 does.
 func digestOf(n int) *tokenDigest {
@@ -30,6 +30,7 @@ func (c *tokenCache) len() (n int) {
 }
 
 func TestTokenCacheHoldsAsManyEntriesAsItWasGivenAndNoMore(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 2, 3, 63, 127, 128, 1000, 1023} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			c := newTokenCache(size)
@@ -55,6 +56,7 @@ func TestTokenCacheHoldsAsManyEntriesAsItWasGivenAndNoMore(t *testing.T) {
 // An LRU of the same size drops an entry as soon as all others in it have been
 // used since. This one may drop earlier what came once, and nothing else.
 func TestTokenCacheKeepsWhatWasUsedAgainAsLongAsAnLRUWould(t *testing.T) {
+	t.Parallel()
 	const size = 100
 	for _, flood := range []float64{0, 0.1, 0.5, 0.9, 0.99} {
 		t.Run(fmt.Sprintf("%v of the tokens come once", flood), func(t *testing.T) {
@@ -97,6 +99,7 @@ func TestTokenCacheKeepsWhatWasUsedAgainAsLongAsAnLRUWould(t *testing.T) {
 }
 
 func TestTokenCacheKeepsItsHotTokensThroughAFloodOfOneTimeTokens(t *testing.T) {
+	t.Parallel()
 	c := newTokenCache(1000)
 	hot := digestOf
 	for n := range 500 {
@@ -113,6 +116,7 @@ func TestTokenCacheKeepsItsHotTokensThroughAFloodOfOneTimeTokens(t *testing.T) {
 }
 
 func TestTokenCacheLeavesNewcomersRoomToComeAgain(t *testing.T) {
+	t.Parallel()
 	c := newTokenCache(100)
 	for n := range 100 { // as many hot ones as there is room
 		c.put(digestOf(n), &User{}, verifiedBy{})
@@ -128,11 +132,11 @@ func TestTokenCacheLeavesNewcomersRoomToComeAgain(t *testing.T) {
 }
 
 func TestTokenCacheDropsWhatHasExpiredWithinAMinuteOfUse(t *testing.T) {
+	t.Parallel()
 	const leeway = 30 * time.Second
-	for _, every := range []time.Duration{
-		time.Second, 3 * time.Second, 4 * time.Second, 7 * time.Second, 31 * time.Second, time.Minute, time.Hour,
-	} {
+	for _, every := range []time.Duration{time.Second, 3 * time.Second, tokenSweep / maxTokenShards} {
 		t.Run(fmt.Sprintf("used every %v", every), func(t *testing.T) {
+			t.Parallel()
 			c := newTokenCache(5000)
 			require.Len(t, c.shards, maxTokenShards)
 			start := time.Unix(1_700_000_000, 0)
@@ -159,7 +163,48 @@ func TestTokenCacheDropsWhatHasExpiredWithinAMinuteOfUse(t *testing.T) {
 	}
 }
 
+// However long the cache was idle, no call sweeps more than one shard, and every
+// shard has had its turn after as many calls.
+func TestTokenCacheSweepsOneShardACall(t *testing.T) {
+	t.Parallel()
+	for _, idle := range []time.Duration{time.Minute, 2 * time.Minute, 24 * time.Hour} {
+		for _, between := range []time.Duration{0, time.Millisecond, time.Hour} {
+			c := newTokenCache(5000)
+			now := time.Unix(1_700_000_000, 0)
+			c.sweep(now, 0)
+			for n := range 1600 {
+				c.put(digestOf(n), &User{ExpiresAt: now}, verifiedBy{})
+			}
+			now = now.Add(idle)
+			for left := 1500; left >= 0; left -= 100 {
+				c.sweep(now, 0)
+				require.Equal(t, left, c.len(), "idle for %v, then used every %v", idle, between)
+				now = now.Add(between)
+			}
+		}
+	}
+}
+
+func TestTokenCacheSweepsNoMoreOftenThanIsDue(t *testing.T) {
+	t.Parallel()
+	c := newTokenCache(5000)
+	now := time.Unix(1_700_000_000, 0)
+	c.sweep(now, 0)
+	for n := range 1600 {
+		c.put(digestOf(n), &User{ExpiresAt: now}, verifiedBy{})
+	}
+	for range 100 {
+		c.sweep(now.Add(tokenSweep/maxTokenShards-1), 0)
+		require.Equal(t, 1600, c.len())
+	}
+	for range 100 {
+		c.sweep(now.Add(tokenSweep/maxTokenShards), 0)
+		require.Equal(t, 1500, c.len())
+	}
+}
+
 func TestTokenCacheSweepsATokenFromItsExpiryOn(t *testing.T) {
+	t.Parallel()
 	exp := time.Unix(1_700_000_000, 0)
 	for _, leeway := range []time.Duration{0, time.Minute} {
 		for after, want := range map[time.Duration]int{-1: 1, 0: 0, 1: 0} {
@@ -172,6 +217,7 @@ func TestTokenCacheSweepsATokenFromItsExpiryOn(t *testing.T) {
 }
 
 func TestTokenCacheGoesOnSweepingAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
 	c := newTokenCache(1000)
 	now := time.Unix(1_700_000_000, 0)
 	c.sweep(now, 0)
@@ -185,6 +231,7 @@ func TestTokenCacheGoesOnSweepingAfterTheClockWasSetBack(t *testing.T) {
 }
 
 func TestTokenCacheForgetsWhatIsRemoved(t *testing.T) {
+	t.Parallel()
 	c := newTokenCache(10)
 	first, second := &User{Subject: "1"}, &User{Subject: "2"}
 	c.put(digestOf(1), first, verifiedBy{})
@@ -219,94 +266,4 @@ func TestTokenCacheTakesNoMoreMemoryThanItsUsers(t *testing.T) {
 	// an entry of 96 bytes and its place in a map.
 	assert.Less(t, perEntry, int64(1800))
 	t.Logf("%d bytes an entry", perEntry)
-}
-
-// BenchmarkTokenCache does to our cache what benchmarks/caches_test.go does to
-// the libraries that could stand in its place.
-func BenchmarkTokenCache(b *testing.B) {
-	const size = 10_000
-	digest := func(n int) *tokenDigest {
-		var d tokenDigest
-		random := rand.New(rand.NewPCG(uint64(n), 1))
-		for i := range 4 {
-			binary.LittleEndian.PutUint64(d[8*i:], random.Uint64())
-		}
-		return &d
-	}
-	filled := func(c *tokenCache) []*tokenDigest {
-		digests := make([]*tokenDigest, size)
-		for n := range digests {
-			digests[n] = digest(n)
-			c.put(digests[n], &User{}, verifiedBy{})
-		}
-		return digests
-	}
-	b.Run("ours/hit", func(b *testing.B) {
-		c := newTokenCache(size)
-		digests := filled(c)
-		n := 0
-		for b.Loop() {
-			c.get(digests[n%size])
-			n += 7919
-		}
-	})
-	b.Run("ours/parallel", func(b *testing.B) {
-		c := newTokenCache(size)
-		digests := filled(c)
-		b.ResetTimer()
-		b.RunParallel(func(pb *testing.PB) {
-			for n := rand.N(size); pb.Next(); n += 7919 {
-				c.get(digests[n%size])
-			}
-		})
-	})
-	b.Run("ours/put", func(b *testing.B) {
-		c := newTokenCache(size)
-		filled(c)
-		n := size
-		for b.Loop() {
-			c.put(digest(n), &User{}, verifiedBy{})
-			n++
-		}
-	})
-	b.Run("ours/flood", func(b *testing.B) {
-		for b.Loop() {
-			c := newTokenCache(1000)
-			random := rand.New(rand.NewPCG(1, 2))
-			uses, hits := 0, 0
-			for n := range 100_000 {
-				key, hot := digest(1_000_000+n), n%3 == 0
-				if hot {
-					key = digest(random.IntN(500))
-				}
-				_, _, known := c.get(key)
-				if !known {
-					c.put(key, &User{}, verifiedBy{})
-				}
-				if hot && n > 20_000 {
-					uses++
-					if known {
-						hits++
-					}
-				}
-			}
-			b.ReportMetric(100*float64(hits)/float64(uses), "%hits")
-		}
-	})
-	b.Run("ours/memory", func(b *testing.B) {
-		for b.Loop() {
-			var before, after runtime.MemStats
-			runtime.GC()
-			runtime.GC()
-			runtime.ReadMemStats(&before)
-			c := newTokenCache(size)
-			digests := filled(c)
-			runtime.GC()
-			runtime.GC()
-			runtime.ReadMemStats(&after)
-			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/size, "B/entry")
-			runtime.KeepAlive(digests)
-			runtime.KeepAlive(c)
-		}
-	})
 }

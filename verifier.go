@@ -111,7 +111,8 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 	s.token = append(s.token[:0], idToken...)
 
 	var digest tokenDigest
-	if v.tokens != nil {
+	cacheable := v.tokens.takes(idToken)
+	if cacheable {
 		digest = sha256.Sum256(s.token)
 		if user, by, ok := v.tokens.get(&digest); ok {
 			user, ok, err := v.verifyAgain(ctx, user, by, checks)
@@ -147,7 +148,7 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 	if err := v.checkTimes(user, now); err != nil {
 		return nil, on, err
 	}
-	if v.tokens != nil {
+	if cacheable {
 		v.tokens.put(&digest, user.clone(), by)
 		v.tokens.sweep(now, v.leeway)
 	}
