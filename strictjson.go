@@ -215,7 +215,7 @@ func (s *nameSet) bytes(m memberName) []byte {
 // find returns the slot for a name, and whether it is empty.
 func (s *nameSet) find(m memberName) (slot *memberName, empty bool) {
 	name := s.bytes(m)
-	mask := uint64(len(s.table) - 1)
+	mask := uint64(len(s.table)) - 1
 	for i := maphash.Bytes(s.seed, name) + m.object; ; i++ {
 		slot = &s.table[i&mask]
 		if slot.object < s.first {
