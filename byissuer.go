@@ -5,24 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"time"
 )
 
-// ByIssuer joins verifiers into one that hands each token to the Verifier it is
-// for: the one of its issuer, its algorithm and its client ID. So two tenants
-// share an API, HS256 clients stand side by side, and a client moves from HS256
-// to RS256 while tokens of both kinds are about.
+// IssuerVerifier passes each token to the Verifier for its issuer, algorithm
+// and client ID. ByIssuer makes one; the zero IssuerVerifier panics. It is safe
+// for concurrent use.
+type IssuerVerifier struct {
+	verifiers  []*Verifier
+	algorithms []string // of the verifiers, each once
+	scratches  *scratches
+}
+
+// ByIssuer returns a verifier for the tokens of all the verifiers. With it, one
+// API serves several tenants or several HS256 clients, and a client moves from
+// HS256 to RS256 while tokens of both kinds are in use.
 //
-// The three are read from a token that nobody has verified yet, and nothing but
-// the choice depends on them: the chosen Verifier then verifies the token as if
-// it stood alone, with its own keys and nobody else's. A token that none of
-// them is for is CodeUnsupportedAlgorithm if no Verifier has its algorithm,
-// else CodeWrongIssuer if none of those has its issuer, else CodeWrongAudience;
-// no observer hears of it.
+// The issuer, the algorithm and the audience are read from a token that is not
+// verified yet, and are used only to choose the Verifier. That Verifier then
+// verifies the token in full, with its own keys only. A token that no Verifier
+// is for is CodeUnsupportedAlgorithm if no Verifier has its algorithm, else
+// CodeWrongIssuer if none of those has its issuer, else CodeWrongAudience. Such
+// a refusal, and a malformed token, is reported to the Observer of the first
+// Verifier, with an empty Issuer and Algorithm.
 //
-// It is an error to give none, a nil one, or two that one token could be for.
-// What ByIssuer returns is safe for concurrent use. Status, HealthCheck and
-// Close stay with each Verifier.
-func ByIssuer(verifiers ...*Verifier) (TokenVerifier, error) {
+// It is an error to give no Verifier, a nil one, or two that one token could be
+// for.
+func ByIssuer(verifiers ...*Verifier) (*IssuerVerifier, error) {
 	if len(verifiers) == 0 {
 		return nil, errors.New("reachfive: ByIssuer: no verifier")
 	}
@@ -34,20 +44,20 @@ func ByIssuer(verifiers ...*Verifier) (TokenVerifier, error) {
 		}
 		for j, other := range verifiers[:i] {
 			if other != nil && v.overlaps(other) {
-				errs = append(errs, fmt.Errorf("reachfive: ByIssuer: verifiers %d and %d take the same tokens of %s", j, i, v.issuer))
+				errs = append(errs, fmt.Errorf("reachfive: ByIssuer: verifiers %d and %d accept the same tokens of %s", j, i, v.issuer))
 			}
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	b := &byIssuer{verifiers: slices.Clone(verifiers), scratches: new(scratches)}
+	i := &IssuerVerifier{verifiers: slices.Clone(verifiers), scratches: new(scratches)}
 	for _, v := range verifiers {
-		if !slices.Contains(b.algorithms, v.algorithm) {
-			b.algorithms = append(b.algorithms, v.algorithm)
+		if !slices.Contains(i.algorithms, v.algorithm) {
+			i.algorithms = append(i.algorithms, v.algorithm)
 		}
 	}
-	return b, nil
+	return i, nil
 }
 
 // overlaps reports whether one token could be for both.
@@ -62,24 +72,71 @@ func (v *Verifier) isFor(audiences []string) bool {
 	})
 }
 
-type byIssuer struct {
-	verifiers  []*Verifier
-	algorithms []string // of the verifiers, each once
-	scratches  *scratches
-}
-
-// Verify has the token's own Verifier decide.
-func (b *byIssuer) Verify(ctx context.Context, idToken string, checks ...Check) (*User, error) {
-	v, err := b.choose(idToken)
-	if err != nil {
-		return nil, err
+// Verify decides as the token's own Verifier does: see Verifier.Verify.
+func (i *IssuerVerifier) Verify(ctx context.Context, idToken string, checks ...Check) (*User, error) {
+	done := i.verifiers[0].observer.VerifyDone
+	var start time.Time
+	if done != nil {
+		start = time.Now()
 	}
-	return v.Verify(ctx, idToken, checks...)
+	v, err := i.choose(idToken)
+	if err == nil {
+		return v.Verify(ctx, idToken, checks...)
+	}
+	if done != nil {
+		done(ctx, VerifyEvent{Code: CodeOf(err), Duration: time.Since(start)})
+	}
+	return nil, err
 }
 
-// choose reads the token by the rules of form that its Verifier will hold it
-// to, so that what both read is the same. It trusts none of it.
-func (b *byIssuer) choose(idToken string) (*Verifier, error) {
+// Refresh calls Refresh of every Verifier, all at once, and returns when the
+// last one is done. Its error joins theirs, each with the issuer before it.
+func (i *IssuerVerifier) Refresh(ctx context.Context) error {
+	return i.all(func(v *Verifier) error { return v.Refresh(ctx) })
+}
+
+// HealthCheck calls HealthCheck of every Verifier, all at once, and returns nil
+// if each of them can decide about a token. Its error joins theirs, each with
+// the issuer before it. A service that is to stay ready while one tenant's keys
+// are unavailable asks the Verifiers themselves. HealthCheck is for readiness,
+// never for liveness.
+func (i *IssuerVerifier) HealthCheck(ctx context.Context) error {
+	return i.all(func(v *Verifier) error { return v.HealthCheck(ctx) })
+}
+
+// Statuses returns the Status of every Verifier, in the order in which ByIssuer
+// got them. It uses no network.
+func (i *IssuerVerifier) Statuses() []Status {
+	statuses := make([]Status, 0, len(i.verifiers))
+	for _, v := range i.verifiers {
+		statuses = append(statuses, v.Status())
+	}
+	return statuses
+}
+
+// Close closes every Verifier. See Verifier.Close.
+func (i *IssuerVerifier) Close() error {
+	return i.all((*Verifier).Close)
+}
+
+// all calls f with every Verifier at once, so that the slow ones do not add up.
+func (i *IssuerVerifier) all(f func(*Verifier) error) error {
+	errs := make([]error, len(i.verifiers))
+	var calls sync.WaitGroup
+	for n, v := range i.verifiers {
+		calls.Go(func() {
+			if err := f(v); err != nil {
+				errs[n] = fmt.Errorf("%s: %w", v.issuer, err)
+			}
+		})
+	}
+	calls.Wait()
+	return errors.Join(errs...)
+}
+
+// choose reads the token by the rules of form that its Verifier applies again,
+// so that both read the same. It trusts nothing of it.
+func (i *IssuerVerifier) choose(idToken string) (*Verifier, error) {
 	token, err := splitToken(idToken)
 	if err != nil {
 		return nil, err
@@ -87,11 +144,11 @@ func (b *byIssuer) choose(idToken string) (*Verifier, error) {
 	if err := token.checkText(); err != nil {
 		return nil, err
 	}
-	s := b.scratches.get()
-	defer b.scratches.put(s)
+	s := i.scratches.get()
+	defer i.scratches.put(s)
 	s.token = append(s.token[:0], idToken...)
 
-	algorithm, err := b.algorithm(s, s.token[:len(token.header)])
+	algorithm, err := i.algorithm(s, s.token[:len(token.header)])
 	if err != nil {
 		return nil, err
 	}
@@ -103,11 +160,11 @@ func (b *byIssuer) choose(idToken string) (*Verifier, error) {
 	audiences, _ := s.claims.strings(claimAud, s.claims.aud, nil)
 
 	refusal := refuseClaim(CodeWrongIssuer, "iss")
-	for _, v := range b.verifiers {
+	for _, v := range i.verifiers {
 		if v.algorithm != algorithm || v.issuer != issuer {
 			continue
 		}
-		// Should aud name clients of two Verifiers, each of them refuses it.
+		// If aud names clients of two Verifiers, each of them refuses it.
 		if v.isFor(audiences) {
 			return v, nil
 		}
@@ -117,10 +174,10 @@ func (b *byIssuer) choose(idToken string) (*Verifier, error) {
 }
 
 // algorithm returns the token's alg, if one of the Verifiers has it.
-func (b *byIssuer) algorithm(s *scratch, segment []byte) (string, error) {
+func (i *IssuerVerifier) algorithm(s *scratch, segment []byte) (string, error) {
 	header := s.decode(segment)
 	var err error
-	for _, algorithm := range b.algorithms {
+	for _, algorithm := range i.algorithms {
 		if _, err = readHeader(&s.reader, header, algorithm); !errors.Is(err, CodeUnsupportedAlgorithm) {
 			return algorithm, err
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-func byIssuer(t *testing.T, verifiers ...*reachfive.Verifier) reachfive.TokenVerifier {
+func byIssuer(t *testing.T, verifiers ...*reachfive.Verifier) *reachfive.IssuerVerifier {
 	t.Helper()
 	v, err := reachfive.ByIssuer(verifiers...)
 	require.NoError(t, err)
@@ -26,6 +26,7 @@ func secretVerifier(t *testing.T, domain, clientID, secret string) *reachfive.Ve
 }
 
 func TestByIssuerLetsAClientMoveFromHS256ToRS256(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		before := secretVerifier(t, tenant.Domain, tenant.ClientID, tenant.ClientSecret)
@@ -42,6 +43,7 @@ func TestByIssuerLetsAClientMoveFromHS256ToRS256(t *testing.T) {
 }
 
 func TestByIssuerKeepsHS256ClientsApart(t *testing.T) {
+	t.Parallel()
 	const webSecret, appSecret = "web-secret-web-secret-web-secret-web", "app-secret-app-secret-app-secret-app"
 	tenant := memoryTenant(t)
 	v := byIssuer(t,
@@ -69,8 +71,9 @@ func TestByIssuerKeepsHS256ClientsApart(t *testing.T) {
 	}
 }
 
-// F43 of the fault list, and CVE-2026-49998: keys found by kid alone.
+// CVE-2026-49998: keys were found by kid alone.
 func TestByIssuerNeverCrossesKeysOfOneKid(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		a := memoryTenant(t, reachfivetest.WithName("a.localhost"))
 		b := memoryTenant(t, reachfivetest.WithName("b.localhost"))
@@ -95,6 +98,7 @@ func TestByIssuerNeverCrossesKeysOfOneKid(t *testing.T) {
 }
 
 func TestByIssuerSaysWhyNoVerifierFits(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		hmac := secretVerifier(t, "other.example", "other", tenant.ClientSecret)
@@ -133,6 +137,7 @@ func TestByIssuerSaysWhyNoVerifierFits(t *testing.T) {
 }
 
 func TestByIssuerRunsTheChecksOfTheCall(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		v := byIssuer(t, tenant.Verifier())
@@ -142,6 +147,7 @@ func TestByIssuerRunsTheChecksOfTheCall(t *testing.T) {
 }
 
 func TestByIssuerRefusesVerifiersThatOneTokenFits(t *testing.T) {
+	t.Parallel()
 	const secret = "a-secret-of-at-least-thirty-two-bytes"
 	hmac := secretVerifier(t, "a.example", "web", secret)
 	rs := func(domain, clientID string, opts ...reachfive.Option) *reachfive.Verifier {
@@ -180,6 +186,7 @@ func TestByIssuerRefusesVerifiersThatOneTokenFits(t *testing.T) {
 }
 
 func TestByIssuerKeepsTheVerifiersThatItWasGiven(t *testing.T) {
+	t.Parallel()
 	const secret = "a-secret-of-at-least-thirty-two-bytes"
 	tenant := memoryTenant(t, reachfivetest.WithHS256())
 	verifiers := []*reachfive.Verifier{tenant.Verifier(), secretVerifier(t, "b.example", "web", secret)}

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// Observer is told what a Verifier does, for metrics and traces. A nil function
-// is skipped, and costs nothing. The functions are called on the goroutine at
-// work, may be called concurrently, and must be quick. Fetches and changes of
-// state are told in their order, unless a function takes more than a second. No
-// event carries a token, a claim value, or the kid of a refused token.
+// Observer holds the functions that a Verifier calls to report what it does, for
+// metrics and traces. A nil function is skipped, and costs nothing. The
+// functions are called on the goroutine that does the work, may be called
+// concurrently, and must be quick. Fetches and changes of state are reported in
+// their order, unless a function takes more than a second. No event carries a
+// token, a claim value, or the kid of a refused token.
 type Observer struct {
 	// VerifyDone is called at the end of each Verify.
 	VerifyDone func(ctx context.Context, e VerifyEvent)
@@ -25,9 +26,19 @@ type VerifyEvent struct {
 	// Code is the reason of the refusal, "" if the token was accepted, and
 	// "canceled" or "deadline_exceeded" if the caller's own context ended.
 	Code Code
-	// Algorithm is the configured one, "RS256" or "HS256".
+	// Issuer is the configured issuer of the Verifier. It is "" if ByIssuer
+	// found no Verifier for the token.
+	Issuer string
+	// Algorithm is the configured one, "RS256" or "HS256". It is "" if
+	// ByIssuer found no Verifier for the token.
 	Algorithm string
-	// KeyKnown tells whether a candidate key was at hand.
+	// KeysAvailable tells whether Verify had a usable key set, or the client
+	// secret, for this token. It is also false if the token was refused before
+	// keys were needed. With CodeKeysUnavailable, false means that the
+	// Verifier can verify no token at all, and true that it lacks only the key
+	// that this token names.
+	KeysAvailable bool
+	// KeyKnown tells whether the key set had a candidate key.
 	KeyKnown bool
 	// CacheHit tells whether the verified-token cache had the token.
 	CacheHit bool
@@ -49,11 +60,13 @@ const (
 
 // FetchEvent is the outcome of one fetch of the keys.
 type FetchEvent struct {
-	// Cause is why it was made.
+	// Issuer is the configured issuer of the Verifier.
+	Issuer string
+	// Cause is the reason for the fetch.
 	Cause FetchCause
 	// Result is "ok" or the class of the failure, as in Status.LastError.
 	Result string
-	// Keys is how many usable keys came, Skipped how many others.
+	// Keys is the number of usable keys fetched, Skipped that of all others.
 	Keys, Skipped int
 	// Duration is the time that the fetch took.
 	Duration time.Duration
@@ -69,3 +82,14 @@ const (
 	StateRecovered   State = "recovered"    // a fetch was good again
 	StateKeysChanged State = "keys_changed" // a good fetch brought other keys
 )
+
+// forIssuer returns an Observer that reports fetches with the issuer.
+func (o Observer) forIssuer(issuer string) Observer {
+	if done := o.FetchDone; done != nil {
+		o.FetchDone = func(ctx context.Context, e FetchEvent) {
+			e.Issuer = issuer
+			done(ctx, e)
+		}
+	}
+	return o
+}

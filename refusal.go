@@ -13,20 +13,21 @@ import (
 const (
 	defaultRealm = `"reachfive"`
 
-	// statusClientClosedRequest is nginx's word for a client that went away.
+	// statusClientClosedRequest is nginx's status for a client that has gone.
 	// Without any status net/http would send 200, which a proxy or an access
 	// log would take for an accepted request.
 	statusClientClosedRequest = 499
 )
 
-// refusals answers the requests that Middleware and Require do not let pass.
-type refusals struct {
-	realm   string // as a quoted-string
-	onError func(http.ResponseWriter, *http.Request, error)
+// responder answers the requests that Middleware and Require refuse.
+type responder struct {
+	realm     string // as a quoted-string
+	onError   func(http.ResponseWriter, *http.Request, error)
+	onRefusal []func(*http.Request, error)
 }
 
-// fault is an error of the caller's own code that is no verdict on the
-// request. It hides nothing from errors.Is, and gives OnError the error itself.
+// fault is an error of the caller's own code that says nothing about the
+// request. errors.Is sees through it, and OnError gets the error itself.
 type fault struct{ error }
 
 func (f *fault) Unwrap() error { return f.error }
@@ -40,8 +41,15 @@ type refusal struct {
 	retryAfter  time.Duration
 }
 
-func (a *refusals) answer(w http.ResponseWriter, r *http.Request, err error) {
+// refuse reports and answers a refused request.
+func (a *responder) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	ref := a.refusalOf(r.Context(), err)
+	if f, ok := errors.AsType[*fault](err); ok {
+		err = f.error
+	}
+	for _, report := range a.onRefusal {
+		report(r, err)
+	}
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	if ref.challenge != "" {
@@ -51,9 +59,6 @@ func (a *refusals) answer(w http.ResponseWriter, r *http.Request, err error) {
 		header.Set("Retry-After", retryAfterSeconds(ref.retryAfter))
 	}
 	if a.onError != nil {
-		if f, ok := errors.AsType[*fault](err); ok {
-			err = f.error
-		}
 		a.onError(w, r, err)
 		return
 	}
@@ -71,12 +76,12 @@ func (a *refusals) answer(w http.ResponseWriter, r *http.Request, err error) {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}{ref.name, ref.description})
-	_, _ = w.Write(body) // a client that has gone reads no refusal
+	_, _ = w.Write(body) // an error means that the client has gone
 }
 
-// refusalOf finds the answer to err. A Code decides first: an error of
-// CodeKeysUnavailable may well wrap the context error of the fetch.
-func (a *refusals) refusalOf(ctx context.Context, err error) refusal {
+// refusalOf returns the answer to err. A Code comes first, because an error of
+// CodeKeysUnavailable may wrap the context error of the fetch.
+func (a *responder) refusalOf(ctx context.Context, err error) refusal {
 	code := CodeOf(err)
 	row, known := code.row()
 	if !known {
@@ -100,9 +105,10 @@ func (a *refusals) refusalOf(ctx context.Context, err error) refusal {
 	return ref
 }
 
-// uncoded answers what is no verdict: the request's own context has ended, a
-// verifier ran into a deadline of its own, or the service is at fault.
-func (a *refusals) uncoded(ctx context.Context, err error) refusal {
+// uncoded returns the answer to an error without a Code: the request's own
+// context has ended, a verifier has exceeded a deadline of its own, or the
+// service has failed.
+func (a *responder) uncoded(ctx context.Context, err error) refusal {
 	_, isFault := errors.AsType[*fault](err)
 	switch own := isContextError(ctx, err); {
 	case own && errors.Is(err, context.Canceled):
@@ -121,16 +127,17 @@ func (a *refusals) uncoded(ctx context.Context, err error) refusal {
 	}
 }
 
-// isContextError reports whether err is the error of ctx itself, and not that
-// of some other context that ended.
+// isContextError reports whether err is the error of ctx itself, not that of
+// another context that has ended.
 func isContextError(ctx context.Context, err error) bool {
 	own := ctx.Err()
 	return own != nil && errors.Is(err, own)
 }
 
-// errorName is the error of a challenge and of a body: RFC 6750 section 3.1 and
-// RFC 9470 section 3, and for answers without a challenge the nearest word of
-// OpenID Connect Core 1.0 section 3.1.2.6 and RFC 6749 section 4.1.2.1.
+// errorName is the error code of a challenge and of a body. The names are those
+// of RFC 6750 section 3.1 and RFC 9470 section 3. Answers without a challenge
+// use the closest error of OpenID Connect Core 1.0 section 3.1.2.6 and RFC 6749
+// section 4.1.2.1.
 func errorName(code Code) string {
 	switch code {
 	case CodeMissingToken:
@@ -149,9 +156,9 @@ func errorName(code Code) string {
 	return "invalid_request"
 }
 
-// challenge is the value of WWW-Authenticate. A request without any token gets
-// no error in it (https://www.rfc-editor.org/rfc/rfc6750#section-3.1).
-func (a *refusals) challenge(code Code, ref refusal, full *Error) string {
+// challenge returns the value of WWW-Authenticate. It has no error parameter if
+// the request had no token (https://www.rfc-editor.org/rfc/rfc6750#section-3.1).
+func (a *responder) challenge(code Code, ref refusal, full *Error) string {
 	text := "Bearer realm=" + a.realm
 	if code == CodeMissingToken {
 		return text
@@ -170,8 +177,8 @@ func (a *refusals) challenge(code Code, ref refusal, full *Error) string {
 	return text
 }
 
-// acrValues is a quoted list divided by spaces, without the values that such a
-// list cannot hold.
+// acrValues returns a quoted list separated by spaces, without the values that
+// such a list cannot hold.
 func acrValues(values []string) string {
 	var fit []string
 	for _, value := range values {
@@ -186,8 +193,8 @@ func acrValues(values []string) string {
 	return quoted
 }
 
-// quotedString writes s as RFC 9110 section 5.6.4 has it; false if s has a
-// control character, which no header can carry.
+// quotedString writes s as a quoted-string of RFC 9110 section 5.6.4. It returns
+// false if s has a control character, which no header can carry.
 func quotedString(s string) (string, bool) {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -206,8 +213,8 @@ func quotedString(s string) (string, bool) {
 	return b.String(), true
 }
 
-// retryAfterSeconds rounds up, to 1 at least: a client that comes back early is
-// refused once more for nothing.
+// retryAfterSeconds rounds up, and to at least 1: a client that returns too
+// early would be refused again.
 func retryAfterSeconds(d time.Duration) string {
 	seconds := int64(d / time.Second)
 	if d%time.Second > 0 {

@@ -46,6 +46,7 @@ func New(domain, clientID string, opts ...Option) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.observer = c.observer.forIssuer(c.issuer)
 	v := &Verifier{
 		issuer:           c.issuer,
 		audiences:        slices.Clone(c.audiences),
@@ -88,14 +89,14 @@ func (v *Verifier) Verify(ctx context.Context, idToken string, checks ...Check) 
 	start := time.Now()
 	user, seen, err := v.verify(ctx, idToken, checks)
 	v.observer.VerifyDone(ctx, VerifyEvent{
-		Code: eventCode(err), Algorithm: v.algorithm,
+		Code: eventCode(err), Issuer: v.issuer, Algorithm: v.algorithm, KeysAvailable: seen.keysAvailable,
 		KeyKnown: seen.keyKnown, CacheHit: seen.cacheHit, Duration: time.Since(start),
 	})
 	return user, err
 }
 
 // seen is what an observer is told about the road a token took.
-type seen struct{ keyKnown, cacheHit bool }
+type seen struct{ keysAvailable, keyKnown, cacheHit bool }
 
 // verify is the one road that a token takes.
 func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (*User, seen, error) {
@@ -117,7 +118,7 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 		if user, by, ok := v.tokens.get(&digest); ok {
 			user, ok, err := v.verifyAgain(ctx, user, by, checks)
 			if ok || err != nil {
-				return user, seen{keyKnown: ok, cacheHit: ok}, err
+				return user, seen{keysAvailable: ok, keyKnown: ok, cacheHit: ok}, err
 			}
 			v.tokens.remove(&digest)
 		}
@@ -188,7 +189,7 @@ func (v *Verifier) verifySignature(ctx context.Context, token compact, s *scratc
 		if err != nil {
 			return verifiedBy{}, err
 		}
-		on.keyKnown = true
+		on.keysAvailable, on.keyKnown = true, true
 		signature := s.decode(s.token[len(token.signed)+1:])
 		if !v.signature.hmac(s.token[:len(token.signed)], signature, v.secret()) {
 			return verifiedBy{}, refuse(CodeInvalidSignature)
@@ -223,6 +224,7 @@ func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on 
 	if err != nil {
 		return verifiedBy{}, err
 	}
+	on.keysAvailable = true
 	signature := s.decode(s.token[len(token.signed)+1:])
 	for {
 		candidates := set.candidates(header.kid)
