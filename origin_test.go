@@ -112,7 +112,7 @@ func TestAnUpgradeWithAnAmbientTokenNeedsATrustedOrigin(t *testing.T) {
 		{"a sandboxed frame", cookie(upgrade("GET", "null")), nil, reachfive.CodeUntrustedOrigin},
 		{"no Origin", cookie(upgrade("GET", "")), nil, reachfive.CodeUntrustedOrigin},
 		{"no Origin, fetch metadata", with(cookie(upgrade("GET", "")), "Sec-Fetch-Site", "same-origin"), nil, reachfive.CodeUntrustedOrigin},
-		{"no Connection", with(cookie(httptest.NewRequest("GET", own+"/", nil)), "Upgrade", "websocket"), nil, reachfive.CodeUntrustedOrigin},
+		{"no Connection", with(cookie(httptest.NewRequest(http.MethodGet, own+"/", nil)), "Upgrade", "websocket"), nil, reachfive.CodeUntrustedOrigin},
 		{"OPTIONS", cookie(upgrade("OPTIONS", evil)), nil, reachfive.CodeUntrustedOrigin},
 		{"HTTP/2, our own page", cookie(extendedConnect(own)), nil, ""},
 		{"HTTP/2, another page", cookie(extendedConnect(evil)), nil, reachfive.CodeUntrustedOrigin},
@@ -124,7 +124,7 @@ func TestAnUpgradeWithAnAmbientTokenNeedsATrustedOrigin(t *testing.T) {
 		{"another page, any origin allowed", cookie(upgrade("GET", evil)), []reachfive.MiddlewareOption{reachfive.InsecureAnyOrigin()}, ""},
 		{"another page with Bearer", with(upgrade("GET", evil), "Authorization", "Bearer a.b.c"), nil, ""},
 		{"another page without a token", upgrade("GET", evil), nil, reachfive.CodeMissingToken},
-		{"no upgrade, another page", with(cookie(httptest.NewRequest("GET", own+"/", nil)), "Origin", evil), nil, ""},
+		{"no upgrade, another page", with(cookie(httptest.NewRequest(http.MethodGet, own+"/", nil)), "Origin", evil), nil, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

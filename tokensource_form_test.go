@@ -156,7 +156,7 @@ func TestMiddlewareTakesTheTokenOutOfTheForm(t *testing.T) {
 		t.Parallel()
 		seen := false
 		h := protect(accepted, reachfive.TokenFrom(reachfive.FromBearer(), reachfive.FromForm("idtoken")),
-			reachfive.OnError(func(w http.ResponseWriter, r *http.Request, err error) {
+			reachfive.OnError(func(_ http.ResponseWriter, r *http.Request, err error) {
 				seen = errors.Is(err, reachfive.CodeInvalidRequest) && r.PostForm.Get("next") == "/a"
 				check(t, r)
 			}))
