@@ -8,20 +8,35 @@ SHELL := /bin/bash
 # A GOWORK of the caller's must not change what is built here.
 export GOWORK := $(CURDIR)/go.work
 
+# Programs that scripts/setup has unpacked serve where the machine has none.
+ifneq ($(OS),Windows_NT)
+export PATH := $(PATH):$(CURDIR)/.cache/bin
+endif
+
 MODULES = $(shell go list -m -f '{{.Dir}}')
 
-# Statements of the root package that its tests must reach, in per cent.
+# Modules whose tests run programs that neither Go nor npm brings, and those programs.
+NEED_PROGRAMS = $(addprefix $(CURDIR)/,e2e reachfiveredis)
+PROGRAMS = prometheus promtool redis-server redis-sentinel redis-cli chromium
+
+# The newer of the two Go releases that are supported; go.work names the older.
+GO_NEXT = go1.27.4
+# What test-jwx3 moves to.
+JWX3 = v3.3.0
+# Other systems that the root module has to compile for.
+PLATFORMS = windows/amd64 darwin/arm64 linux/386 js/wasm
+
+# Statements that the tests of the root module must reach, in per cent of each
+# of these packages.
 COVER_MIN ?= 95
+COVER_PACKAGES = . ./internal/keycache
 # What release-check packs the modules as.
 VERSION ?= v0.1.0
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
-# npm writes this file last, so it dates the whole installation.
-NODE_MODULES = e2e/node_modules/.package-lock.json
-
-# Scripts that drive a vendor's own code: each prints its scenarios and fails
-# if one does. They need Debian's chromium, or its path in CHROMIUM.
+# Scripts that drive a vendor's own code in Chromium: each prints its scenarios
+# and fails if one does.
 E2E_SCRIPTS = e2e/embedreach-tokens.mjs e2e/embedreach.mjs e2e/spa.mjs
 
 # each runs its command in every module of go.work and names the module first.
@@ -34,11 +49,18 @@ endef
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
+.PHONY: setup
+setup: ## bring what the tests need and the machine lacks; installs nothing
+	@scripts/setup cgo modules $(GO_NEXT) npm $(PROGRAMS) grpcurl ghz
+
+# Its parts run one after the other, also under -j: each uses all cores.
 .PHONY: test
-test: cover $(NODE_MODULES) bin/grpcurl bin/ghz ## test every module with the race detector, and the root on its own
-	$(call each,go test -race -timeout 15m ./...)
+test: setup ## test everything, on both supported Go releases
+	@$(MAKE) --no-print-directory cover
+	@$(MAKE) --no-print-directory race
+	@$(MAKE) --no-print-directory test-next
 
 # The root module is tested outside the workspace here: that is how a user
 # builds it, and a requirement that only the workspace meets would be missed.
@@ -46,52 +68,90 @@ test: cover $(NODE_MODULES) bin/grpcurl bin/ghz ## test every module with the ra
 cover: ## test the root module with GOWORK=off; fail below COVER_MIN per cent
 	@echo "== $@: $$(GOWORK=off go list -m), GOWORK=off"
 	@mkdir -p bin
-	@GOWORK=off go test -timeout 15m -coverprofile=bin/cover.out ./...
-	@grep -E "^mode:|^$$(GOWORK=off go list -m)/[^/]+:" bin/cover.out > bin/root.out
-	@total=$$(GOWORK=off go tool cover -func=bin/root.out | awk '/^total:/ { sub("%", "", $$3); print $$3 }'); \
-		echo "statements covered in the root package: $$total %, at least $(COVER_MIN) % wanted"; \
-		awk -v got="$$total" -v want="$(COVER_MIN)" 'BEGIN { exit !(got + 0 >= want + 0) }'
+	@packages=$$(GOWORK=off go list -e -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' $(COVER_PACKAGES)); \
+		GOWORK=off go test -timeout 15m -coverprofile=bin/cover.out -coverpkg="$$(paste -s -d , - <<< "$$packages")" ./...; \
+		for package in $$packages; do scripts/covered bin/cover.out "$$package" $(COVER_MIN); done
+
+# One call for all modules, so that a package that waits leaves the processor
+# to others. -count 1, because a result must not outlive a change of a script or
+# a program that a test runs.
+.PHONY: race
+race: setup ## test every module with the race detector
+	@echo "== $@: every module"
+	@go test -race -count 1 -timeout 15m $(addsuffix /...,$(MODULES))
+
+.PHONY: test-go
+test-go: ## test, with the race detector, what needs nothing but Go and a C compiler
+	@scripts/setup cgo modules grpcurl ghz
+	@go test -race -timeout 15m $(addsuffix /...,$(filter-out $(NEED_PROGRAMS),$(MODULES)))
+
+.PHONY: test-next
+test-next: ## test the root module on the newer supported Go release
+	@scripts/setup $(GO_NEXT)
+	@echo "== $@: $$(GOWORK=off go list -m), $(GO_NEXT)"
+	@GOWORK=off GOTOOLCHAIN=$(GO_NEXT) go test -timeout 15m ./...
+
+.PHONY: test-jwx3
+test-jwx3: ## test a copy of the root module with the next major version of jwx
+	scripts/jwx3 $(JWX3)
+
+.PHONY: vet-platforms
+vet-platforms: ## go vet of the root module for other systems and for 32 bits
+	@for platform in $(PLATFORMS); do \
+		echo "== $@: $$platform"; \
+		GOWORK=off CGO_ENABLED=0 GOOS="$${platform%/*}" GOARCH="$${platform#*/}" go vet ./...; \
+	done
 
 .PHONY: lint
-lint: bin/golangci-lint bin/gofumpt ## formatting, go vet and golangci-lint in every module
+lint: bin/golangci-lint bin/gofumpt bin/actionlint ## formatting, go vet and golangci-lint in every module; the workflows
 	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0r bin/gofumpt -l); \
 		if [ -n "$$unformatted" ]; then echo "not gofumpt-formatted:"; echo "$$unformatted"; exit 1; fi
 	$(call each,$(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...)
+	@echo "== $@: .github"
+	@bin/actionlint
+	@git ls-files --cached --others --exclude-standard '*go.mod' | while read -r file; do \
+		dir=/$$(dirname "$$file"); \
+		grep -qx "      - $${dir%/.}" .github/dependabot.yml || grep -qx "      - $${dir%.}" .github/dependabot.yml || \
+			{ echo ".github/dependabot.yml lacks the module in $$dir"; exit 1; }; \
+	done
 
 .PHONY: fmt
 fmt: bin/golangci-lint ## format every Go file and sort its imports
 	$(call each,$(CURDIR)/bin/golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...)
 
-# What is under tools is no module of go.work: its hundreds of indirect
-# requirements would take part in the choice of every version there. It is tidied
-# all the same.
+# The modules under tools are not in go.work: their hundreds of indirect
+# requirements would take part in the choice of every version there.
 .PHONY: tidy
 tidy: ## go mod tidy in every module
 	$(call each,GOWORK=off go mod tidy)
-	@for dir in tools tools/chaos tools/grpc; do echo "== $@: $$dir"; ( cd "$$dir" && GOWORK=off go mod tidy ); done
+	@for dir in tools tools/actions tools/chaos tools/grpc; do echo "== $@: $$dir"; ( cd "$$dir" && GOWORK=off go mod tidy ); done
 	@echo "== $@: go.work.sum"
 	@for dir in $(MODULES); do ( cd "$$dir" && go list -deps -test ./... > /dev/null ); done
 
 .PHONY: e2e
-e2e: $(NODE_MODULES) ## the end-to-end tests alone, with what they say
+e2e: setup ## run the end-to-end tests alone, verbosely
 	cd e2e && go test -count 1 -v -timeout 15m ./...
 	@$(MAKE) --no-print-directory e2e-scripts
 
 .PHONY: e2e-scripts
-e2e-scripts: $(NODE_MODULES) ## the browser and node scripts of the end-to-end tests
+e2e-scripts: ## run the browser and node scripts of the end-to-end tests
+	@scripts/setup modules npm chromium
 	@for script in $(E2E_SCRIPTS); do echo "== $$script"; node "$$script"; done
 
 .PHONY: demo-sdk
-demo-sdk: $(NODE_MODULES) ## sign in with ReachFive's own SDK, in a Chromium that trusts the demo's tenant
+demo-sdk: ## sign in with ReachFive's own SDK, in a Chromium that trusts the demo's tenant
+	@scripts/setup npm chromium
 	node e2e/demo-sdk.mjs
 
 .PHONY: demo-embedded
-demo-embedded: $(NODE_MODULES) ## serve examples/embedded with a tenant of its own
+demo-embedded: ## serve examples/embedded with a tenant of its own
+	@scripts/setup npm
 	node e2e/embedded-bundle.mjs
 	cd examples && go run ./embedded
 
 .PHONY: screenshots
-screenshots: $(NODE_MODULES) ## take the documents' screenshots anew
+screenshots: ## take the documents' screenshots anew
+	@scripts/setup npm chromium
 	node e2e/embedreach.mjs --screenshot docs/embedded-ui.png
 	node e2e/spa.mjs --screenshots docs
 
@@ -118,31 +178,10 @@ bench: ## time Verify beside its peers; write docs/performance.md and its charts
 	GOWORK=off go run -C benchmarks . -write ../docs -only "$(SECTIONS)"
 
 .PHONY: clean
-clean: ## remove what make built
-	rm -rf bin examples/embedded/bundle
+clean: ## remove what make built and scripts/setup brought
+	rm -rf bin .cache e2e/node_modules examples/embedded/bundle
 
-$(NODE_MODULES): e2e/package.json e2e/package-lock.json
-	cd e2e && npm ci --no-audit --no-fund
-	@touch $@
-
-# The tools are pinned by their go.mod and built again only when it changes.
-bin/golangci-lint: tools/go.mod tools/go.sum
-	GOWORK=off go build -C tools -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-	@touch $@
-
-bin/gofumpt: tools/go.mod tools/go.sum
-	GOWORK=off go build -C tools -o $(CURDIR)/$@ mvdan.cc/gofumpt
-	@touch $@
-
-# toxiproxy has a module of its own, lest it choose versions for the linters.
-bin/toxiproxy: tools/chaos/go.mod tools/chaos/go.sum
-	GOWORK=off go build -C tools/chaos -o $(CURDIR)/$@ github.com/Shopify/toxiproxy/v2/cmd/server
-	@touch $@
-
-bin/grpcurl: tools/grpc/go.mod tools/grpc/go.sum
-	GOWORK=off go build -C tools/grpc -o $(CURDIR)/$@ github.com/fullstorydev/grpcurl/cmd/grpcurl
-	@touch $@
-
-bin/ghz: tools/grpc/go.mod tools/grpc/go.sum
-	GOWORK=off go build -C tools/grpc -o $(CURDIR)/$@ github.com/bojand/ghz/cmd/ghz
-	@touch $@
+# scripts/setup knows whether a tool is older than the go.mod that pins it.
+.PHONY: FORCE
+bin/%: FORCE
+	@scripts/setup $*
