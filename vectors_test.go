@@ -126,6 +126,9 @@ func TestVectors(t *testing.T) {
 						user, err := v.Verify(t.Context(), vector.Token, checks...)
 						assert.Equal(t, vector.Want, verdict(err), "%s, %s time: %v", vector.Name, time, err)
 						assert.Equal(t, err == nil, user != nil, vector.Name)
+						if vector.Claim != "" {
+							assert.Equal(t, vector.Claim, refusalOf(err).Claim, vector.Name)
+						}
 					}
 				}
 				verdicts[vector.Want]++
@@ -149,7 +152,7 @@ func vectorRules() []string {
 		"3.6 iss", "3.6 aud", "3.6 several clients", "3.6 azp", "3.6 exp", "3.6 leeway", "3.6 iat", "3.6 nbf", "3.6 auth_time", "3.6 sub",
 		"3.6 logout token", "3.6 access token",
 		"3.7 null", "3.7 identity claims", "3.7 two spellings", "3.7 descriptive claims",
-		"3.8 checks",
+		"3.8 checks", "3 order of steps", "3.6 order of claims",
 		"8.1 missing or invalid", "8.1 range of a time", "8.1 null is absent", "8.2 no token", "8.3 HS256 kid", "8.4 after everything else",
 		"8.8 token without kid that no key fits", "8.8 an empty aud", "8.8 a time is an integer",
 	}

@@ -197,6 +197,14 @@ func (g *generator) identity() {
 		) {
 			set(c.name+" "+mutation, invalidClaim, c.name, value)
 		}
+		if !strings.HasSuffix(c.name, "_verified") {
+			for mutation, value := range ordered(
+				"with a line feed", `"a\nb"`, "with NUL", `"a\u0000"`, "with DEL", `"\u007fa"`, "with a C1 control", `"a\u0085b"`,
+			) {
+				set(c.name+" "+mutation, invalidClaim, c.name, value)
+			}
+			set(c.name+" beyond ASCII", Accept, c.name, `"é"`)
+		}
 		if strings.HasSuffix(c.name, "_verified") {
 			for mutation, value := range ordered("true in quotes", `"true"`, "yes", `"yes"`, "an empty string", `""`) {
 				set(c.name+" "+mutation, invalidClaim, c.name, value)
@@ -223,6 +231,7 @@ func (g *generator) identity() {
 	for mutation, m := range map2(
 		"an address in an array", member{"address", `[{"country":"FR"}]`}, "updated_at in RFC 3339", member{"updated_at", `"2020-01-20T09:02:25.955Z"`},
 		"updated_at a fraction", member{"updated_at", `1579510945.955`}, "a birthdate of no day", member{"birthdate", `"1990-13-45"`}, "amr a string", member{"amr", `"pwd"`},
+		"amr of 65 methods", member{"amr", `["pwd"` + strings.Repeat(`,"pwd"`, 64) + `]`},
 		"custom_fields of any shape", member{"custom_fields", `{"a":[1,{"b":null}],"c":1e400}`},
 	) {
 		g.payloadOf("3.7 descriptive claims", mutation, Accept, claims().with(m.name, m.value).String())
