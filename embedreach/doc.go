@@ -1,8 +1,8 @@
-// Package embedreach mints the tokens that link a signed-in user to the Reach
-// embedded UI, and answers the page each time Reach's SDK asks for a new one.
+// Package embedreach signs the tokens that link a signed-in user to the Reach
+// embedded UI, and serves the endpoint from which Reach's SDK fetches a new one.
 //
-// The page never sees the secret that it shares with Reach: the backend that
-// verified the user signs a tenant-scoped token, and the page hands it to
+// The secret shared with Reach stays on the server: the backend that verified
+// the user signs a tenant-scoped token, and the page passes it to
 // ReachProvider.
 //
 //	signer, err := embedreach.NewSigner(os.Getenv("REACH_SHARED_JWT_SECRET"), "partner-id")
@@ -23,28 +23,27 @@
 //
 // # Limits
 //
-// Who gets a token is identify's decision alone. TenantExternalID opens that
-// business's data in Reach, so look it up in your own records by the verified
-// subject; never take it, or the e-mail, from the request.
+// The identify function alone decides who gets a token. TenantExternalID gives
+// access to that business's data in Reach, so look it up in your own records by
+// the verified subject; never take it, or the e-mail, from the request.
 //
-// A token is a bearer token of Reach's API: nobody can take it back before it
-// expires, and a user who leaves a tenant keeps the access until then. One
+// Whoever holds a token can use it with Reach's API until it expires. It cannot
+// be revoked, so a user who leaves a tenant keeps the access until then. One
 // hour is Reach's recommendation and the default.
 //
-// The package signs and verifies nothing. HS256 (RFC 7518 section 3.2) means
-// that whoever holds the secret can mint a token for every user of every
-// tenant, and partner-scoped ones besides: keep it on the server, and never
+// The package signs tokens; it does not verify them. With HS256 (RFC 7518
+// section 3.2), whoever holds the secret can sign a token for every user of
+// every tenant, and partner-scoped tokens too: keep it on the server, and never
 // give two systems the same secret. A [github.com/reachfive-community/reachfive.Verifier]
-// refuses every token made here, also under the same secret, because it is no
-// ID token.
+// refuses every token of this package, even under the same secret, because it
+// is no ID token.
 //
-// The secret's bytes are the key as they stand: a line feed at the end of a
-// file is part of it, and Reach then refuses every token.
+// The secret's bytes are the key as they are: a line feed at the end of a file
+// is part of it, and Reach then refuses every token.
 //
-// A partner-scoped token acts for every tenant. No page may ever see it, and
-// no handler here serves it.
+// A partner-scoped token gives access to every tenant. Never send one to a page;
+// no handler in this package does.
 //
-// Texts that this package prints or logs carry no secret, token or field
-// value. What identify's own error says is identify's responsibility: see
-// [WithLogger].
+// Texts that this package prints or logs contain no secret, token or field
+// value. The text of identify's own errors is up to identify: see [WithLogger].
 package embedreach

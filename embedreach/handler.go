@@ -14,53 +14,52 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// ErrUnauthenticated is what identify returns for a request whose user is not
-// signed in: the answer is 401.
+// ErrUnauthenticated is the error that identify returns if the request's user is
+// not signed in. The answer is 401.
 const ErrUnauthenticated = sentinel("embedreach: nobody is signed in")
 
-// sentinel makes an error a constant, which no other package can reassign.
+// sentinel makes an error a constant, so that no other package can reassign it.
 type sentinel string
 
 func (s sentinel) Error() string { return string(s) }
 
-// generateFailed is the vendor sample's own wording: the page gets no reason.
+// generateFailed is the text of the vendor's sample. The page gets no reason.
 const generateFailed = "Failed to generate token"
 
-// statusClientClosedRequest is nginx's word for a client that went away, as in
+// statusClientClosedRequest is nginx's status for a client that has gone, as in
 // package reachfive.
 const statusClientClosedRequest = 499
 
-// retryAfter answers where nothing says when the next attempt makes sense.
+// retryAfter is the Retry-After of an error that has none.
 const retryAfter = time.Second
 
 // Handler returns the endpoint that the page's onReauthRequested fetches, for
-// GET /reach-authtoken. identify says who the request's user is, usually from
-// reachfive.UserFromContext behind reachfive.Middleware; it runs once a
-// request and must be safe for concurrent use. A nil identify panics here,
-// while wiring, and nothing panics after it.
+// GET /reach-authtoken. identify returns the request's user, usually from
+// reachfive.UserFromContext behind reachfive.Middleware. It is called once for
+// each request and must be safe for concurrent use. Handler panics if identify
+// is nil; the handler that it returns does not panic by itself.
 //
-// The answers, in the JSON of Reach's own sample, all with Cache-Control:
-// no-store:
+// The answers have the JSON of Reach's own sample, and Cache-Control: no-store:
 //
 //   - 200 {"success":true,"token":"..."}
-//   - 401 where identify returned [ErrUnauthenticated]
-//   - the status of the Code, where identify's error has one: 503 with
+//   - 401 if identify returned [ErrUnauthenticated]
+//   - the status of the Code, if identify's error has one: 503 with
 //     Retry-After for reachfive.CodeKeysUnavailable, which signs nobody out
-//   - 503 with Retry-After where the request's own deadline has passed
+//   - 503 with Retry-After if the request's own deadline has passed
 //   - 500 {"success":false,"error":"Failed to generate token"} for every other
 //     error and for an [Identity] that lacks a field; the reason is in the log
 //   - 405 for any method but GET
 //   - 403 for a request that the browser marks as coming from another site
 //     (Sec-Fetch-Site)
 //
-// A request whose client has gone is answered 499 without a body.
+// If the client has gone, the status is 499 without a body.
 //
 // The handler sets no CORS headers, so no other origin's page can read a
-// token. A page on another origin of the same site needs a CORS middleware
-// outside; one on another site is refused even then.
+// token. For a page on another origin of the same site, put a CORS middleware
+// outside. A page on another site is refused even then.
 func (s *Signer) Handler(identify func(*http.Request) (Identity, error)) http.Handler {
 	if identify == nil {
-		panic("embedreach: Handler needs an identify function")
+		panic("embedreach: Handler: nil identify")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
@@ -78,7 +77,7 @@ func (s *Signer) Handler(identify func(*http.Request) (Identity, error)) http.Ha
 			token, err = s.TenantToken(id)
 		}
 		if errors.Is(r.Context().Err(), context.Canceled) {
-			// Nobody reads it; but writing nothing would make net/http send 200.
+			// Without a status net/http would send 200.
 			w.Header().Set("Cache-Control", "no-store")
 			w.WriteHeader(statusClientClosedRequest)
 			return
@@ -91,10 +90,10 @@ func (s *Signer) Handler(identify func(*http.Request) (Identity, error)) http.Ha
 	})
 }
 
-// crossSite reports whether a browser says that another site's page makes the
-// request (W3C Fetch Metadata). The header is the browser's: no page can set
-// or forge it. Clients that do not send it are not browsers, or hold to the
-// same-origin policy on their own.
+// crossSite reports whether, according to the browser, a page of another site
+// makes the request (W3C Fetch Metadata). No page can set the header. Clients
+// that do not send it are not browsers, or apply the same-origin policy on their
+// own.
 func crossSite(r *http.Request) bool {
 	for _, site := range r.Header.Values("Sec-Fetch-Site") {
 		if strings.EqualFold(strings.TrimSpace(site), "cross-site") {
@@ -104,7 +103,7 @@ func crossSite(r *http.Request) bool {
 	return false
 }
 
-// refuse answers for err, whose text only the log gets.
+// refuse answers a request that failed with err. Only the log gets its text.
 func (s *Signer) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	status, text := http.StatusInternalServerError, generateFailed
 	switch code := reachfive.CodeOf(err); {
@@ -117,7 +116,7 @@ func (s *Signer) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	switch status {
 	case http.StatusUnauthorized:
-		// RFC 9110 section 15.5.2 wants a challenge with every 401.
+		// RFC 9110 section 15.5.2 requires a challenge with every 401.
 		w.Header().Set("WWW-Authenticate", `Bearer realm="reach"`)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", retryAfterSeconds(err))
@@ -128,7 +127,8 @@ func (s *Signer) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	respond(w, r, status, answer{Error: text})
 }
 
-// retryAfterSeconds rounds up: a client that comes back early is refused again.
+// retryAfterSeconds rounds up: a client that returns too early would be refused
+// again.
 func retryAfterSeconds(err error) string {
 	wait := retryAfter
 	if e, ok := errors.AsType[*reachfive.Error](err); ok && e.RetryAfter > wait {
@@ -137,7 +137,7 @@ func retryAfterSeconds(err error) string {
 	return strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10)
 }
 
-// answer is the JSON that Reach's sample endpoint gives.
+// answer is the JSON of Reach's sample endpoint.
 type answer struct {
 	Success bool   `json:"success"`
 	Token   string `json:"token,omitempty"`
@@ -156,8 +156,8 @@ func respond(w http.ResponseWriter, r *http.Request, status int, a answer) {
 	}
 }
 
-// marshal leaves <, > and & as they are, as JSON.stringify does, so that our
-// claims are those of the vendor's sample byte for byte.
+// marshal does not escape <, > and &, like JSON.stringify, so that the claims
+// have the same bytes as those of the vendor's sample.
 func marshal(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

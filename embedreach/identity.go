@@ -10,24 +10,23 @@ import (
 	"unicode/utf8"
 )
 
-// maxFieldBytes bounds every field, so that a token stays small enough for a
-// header.
+// maxFieldBytes limits every field, so that a token fits into a header.
 const maxFieldBytes = 255
 
-// Identity is the user, and the business the user acts for, as Reach is to
-// know them. Every field is required: at most 255 bytes of valid UTF-8 without
-// control characters, and not blank. The zero value is refused. It prints
-// redacted.
+// Identity is the user, and the business for which the user acts, as sent to
+// Reach. Every field is required: at most 255 bytes of valid UTF-8 without
+// control characters, and not blank. The zero value is refused. Printing an
+// Identity shows none of its values.
 type Identity struct {
 	// Email is the user's bare address, without a display name.
 	Email string
-	// Name is the user's name as people read it.
+	// Name is the user's display name.
 	Name string
 	// ExternalID is the user's ID in your own system: the subject of the ID
-	// token, or what you file it under. Never reuse one for another person.
+	// token, or your own key for it. Never reuse one for another person.
 	ExternalID string
 	// TenantExternalID is the ID of the user's business in your own system.
-	// It decides whose data the user sees.
+	// It determines whose data the user sees.
 	TenantExternalID string
 }
 
@@ -39,8 +38,8 @@ func (Identity) Format(f fmt.State, _ rune) {
 // LogValue gives slog the same fixed text.
 func (Identity) LogValue() slog.Value { return slog.StringValue("embedreach.Identity(redacted)") }
 
-// FieldError says which field Reach would not take, and why. It never carries
-// the field's value.
+// FieldError names a field that Reach would not accept, and the reason. It never
+// contains the field's value.
 type FieldError struct {
 	// Field is the name on the wire: email, name, externalId,
 	// tenantExternalId or partnerId.
@@ -61,8 +60,8 @@ func (id Identity) check() error {
 	)
 }
 
-// checkEmail wants the bare address, as Reach compares and shows it: what
-// net/mail would have to strip or unquote is refused.
+// checkEmail accepts only the bare address, as Reach compares and shows it, and
+// refuses anything that net/mail would strip or unquote.
 func checkEmail(email string) error {
 	if err := checkText("email", email); err != nil {
 		return err
@@ -91,5 +90,5 @@ func checkText(field, value string) error {
 	return nil
 }
 
-// visible is stricter than "not a space": a zero-width space is no name.
+// visible is stricter than "not a space": it excludes a zero-width space.
 func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }

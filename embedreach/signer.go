@@ -12,31 +12,31 @@ import (
 
 const (
 	// minSecretBytes is the size of a SHA-256 digest: RFC 7518 section 3.2
-	// wants an HMAC key at least that long.
+	// requires an HMAC key of at least that size.
 	minSecretBytes = sha256.Size
 	defaultTTL     = time.Hour
 	maxTTL         = 24 * time.Hour
 )
 
-// header is the JOSE header of every token, byte for byte what the vendor's
+// header is the JOSE header of every token, the same bytes that the vendor's
 // sample produces with jsonwebtoken's defaults.
 const header = `{"alg":"HS256","typ":"JWT"}`
 
-// Signer mints the tokens of one Reach partner. Make one with [NewSigner]; the
+// Signer signs the tokens of one Reach partner. Make one with [NewSigner]; the
 // zero value has no secret and must not be used. A Signer is immutable and
-// safe for concurrent use. However it is printed, it shows neither secret nor
-// partner ID.
+// safe for concurrent use. No way to print it shows the secret or the partner
+// ID.
 type Signer struct {
 	partnerID string
 	ttl       time.Duration
 	now       func() time.Time
 	logger    *slog.Logger
-	// mac is a closure so that no printer that walks a struct by reflection
-	// comes upon the secret.
+	// mac is a closure so that no printer that walks the struct by reflection
+	// finds the secret.
 	mac func(signingInput []byte) []byte
 }
 
-// Option configures [NewSigner].
+// Option configures [NewSigner], which returns an error for a nil one.
 type Option func(*config)
 
 type config struct {
@@ -46,38 +46,43 @@ type config struct {
 	allowShortSecret bool
 }
 
-// WithTTL sets how long a token is good for: whole seconds, from one second to
+// WithTTL sets the lifetime of a token in whole seconds, from one second to
 // 24 hours. The default, and Reach's recommendation, is one hour.
 func WithTTL(d time.Duration) Option { return func(c *config) { c.ttl = d } }
 
 // WithClock replaces time.Now, for tests. It must be safe for concurrent use.
 func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
 
-// WithLogger sets where [Signer.Handler] writes why it answered 500 or 503.
-// The default discards. A line has the request's method and the error's text,
-// which may be the text of identify's own error: keep personal data out of it.
+// WithLogger sets the logger to which [Signer.Handler] writes why it answered
+// 500 or 503. The default discards everything. A line has the request's method
+// and the error's text, which may be that of identify's own error: keep personal
+// data out of it.
 func WithLogger(l *slog.Logger) Option { return func(c *config) { c.logger = l } }
 
 // InsecureAllowShortSecret accepts a shared secret of less than 32 bytes,
 // which RFC 7518 section 3.2 forbids and which can be guessed from one token.
-// It is for a secret that Reach has issued and will not lengthen. An empty
-// secret is refused all the same.
+// It is for a secret that Reach has issued and will not replace by a longer one.
+// An empty secret is still refused.
 func InsecureAllowShortSecret() Option { return func(c *config) { c.allowShortSecret = true } }
 
-// NewSigner returns a Signer that signs with the secret shared with Reach, and
-// in the name of the partner ID that Reach has given. The secret's bytes are
-// used raw, without decoding or trimming.
+// NewSigner returns a Signer that signs with the secret shared with Reach, for
+// the partner ID that Reach has assigned. The secret's bytes are used as they
+// are, without decoding or trimming.
 //
-// It does nothing but check what it is given, and joins everything that is
-// wrong into one error, in which a bad partner ID is a [*FieldError].
+// NewSigner joins everything that is wrong with its arguments into one error. A
+// bad partner ID is a [*FieldError] in it.
 func NewSigner(sharedSecret, partnerID string, opts ...Option) (*Signer, error) {
 	c := config{ttl: defaultTTL, now: time.Now, logger: slog.New(slog.DiscardHandler)}
-	for _, opt := range opts {
-		if opt != nil {
-			opt(&c)
+	var errs []error
+	for i, opt := range opts {
+		if opt == nil {
+			errs = append(errs, fmt.Errorf("embedreach: option %d is nil", i))
+			continue
 		}
+		opt(&c)
 	}
-	if err := errors.Join(c.check(sharedSecret), checkText("partnerId", partnerID)); err != nil {
+	errs = append(errs, c.check(sharedSecret), checkText("partnerId", partnerID))
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	key := []byte(sharedSecret)
@@ -114,8 +119,8 @@ func (c config) check(secret string) error {
 	return errors.Join(errs...)
 }
 
-// tenantClaims and partnerClaims are the payloads; their fields stand in the
-// order of Reach's tables.
+// tenantClaims and partnerClaims are the payloads, with the fields in the order
+// of Reach's tables.
 type tenantClaims struct {
 	Email            string `json:"email"`
 	Name             string `json:"name"`
@@ -134,8 +139,8 @@ type partnerClaims struct {
 }
 
 // TenantToken returns a token that opens the embedded UI for one user of one
-// tenant, good from now for the TTL. Every field of id is required; the error
-// joins a [*FieldError] for each that is at fault.
+// tenant, valid from now for the TTL. Every field of id is required; the error
+// joins a [*FieldError] for each bad one.
 func (s *Signer) TenantToken(id Identity) (string, error) {
 	if err := id.check(); err != nil {
 		return "", err
@@ -148,16 +153,16 @@ func (s *Signer) TenantToken(id Identity) (string, error) {
 	})
 }
 
-// PartnerToken returns a token for the /partner endpoints of Reach's API, good
-// from now for the TTL. It acts for every tenant, so it is for calls from
+// PartnerToken returns a token for the /partner endpoints of Reach's API, valid
+// from now for the TTL. It gives access to every tenant, so it is for calls from
 // server to server only.
 func (s *Signer) PartnerToken() (string, error) {
 	iat, exp := s.validity()
 	return s.sign(partnerClaims{PartnerID: s.partnerID, Type: "partner", IssuedAt: iat, ExpiresAt: exp})
 }
 
-// validity returns iat and exp in seconds since 1970. One reading of the clock
-// serves both, so that exp - iat is the TTL exactly.
+// validity returns iat and exp in seconds since 1970. It reads the clock once, so
+// that exp - iat is exactly the TTL.
 func (s *Signer) validity() (iat, exp int64) {
 	iat = s.now().Unix()
 	return iat, iat + int64(s.ttl/time.Second)

@@ -120,7 +120,7 @@ func TestNewSignerRefusesWhatCannotWork(t *testing.T) {
 		want                  string // "" = accepted
 	}{
 		{"all good", secret, partnerID, nil, ""},
-		{"a nil option is skipped", secret, partnerID, []embedreach.Option{nil}, ""},
+		{"nil option", secret, partnerID, []embedreach.Option{embedreach.WithTTL(time.Hour), nil}, "option 1 is nil"},
 		{"32 bytes are enough", secret[:32], partnerID, nil, ""},
 		{"31 bytes", short, partnerID, nil, "less than 32 bytes"},
 		{"31 bytes allowed", short, partnerID, []embedreach.Option{embedreach.InsecureAllowShortSecret()}, ""},

@@ -11,34 +11,40 @@ import (
 )
 
 // PerRPCCredentials returns credentials that send an ID token with every call
-// of a client, as "authorization: Bearer". They go into
+// of a client, as "authorization: Bearer". Use them with
 // grpc.WithPerRPCCredentials for a connection or grpc.PerRPCCredentials for one
-// call. The source is asked on every call and must be safe for concurrent use;
-// it keeps and renews the token. If it returns a status error the call ends
-// with it, if it returns its context's error with DeadlineExceeded or Canceled.
-// For any other error, whose text may carry anything and is not passed on, for
-// an empty token and for one that no header can carry it is Unauthenticated.
+// call. The source is called for every call and must be safe for concurrent use;
+// it caches and renews the token.
+//
+// If the source returns a status error, the call ends with it. If it returns its
+// context's error, the call ends with DeadlineExceeded or Canceled. For any
+// other error, an empty token, or one that no header can carry, the call ends
+// with Unauthenticated; the error's text is not passed on.
 //
 // The token is never sent over a connection without encryption: grpc.NewClient
 // or the call fails. InsecureAllowPlaintext lifts that. PerRPCCredentials
-// panics on a nil source.
+// panics on a nil source or option.
 func PerRPCCredentials(source func(ctx context.Context) (idToken string, err error), opts ...CredentialsOption) credentials.PerRPCCredentials {
 	if source == nil {
-		panic("reachfivegrpc: nil token source")
+		panic("reachfivegrpc: PerRPCCredentials: nil source")
 	}
 	c := &bearerCredentials{source: source}
 	for _, opt := range opts {
+		if opt == nil {
+			panic("reachfivegrpc: PerRPCCredentials: nil option")
+		}
 		opt(c)
 	}
 	return c
 }
 
-// CredentialsOption sets up PerRPCCredentials.
+// CredentialsOption configures PerRPCCredentials.
 type CredentialsOption func(*bearerCredentials)
 
 // InsecureAllowPlaintext lets the token be sent over a connection without
-// encryption, where everybody on the way can read it and sign in with it: for
-// tests on one machine, and for a sidecar that encrypts what leaves it.
+// encryption, where anyone on the network path can read it and sign in with it.
+// It is for tests on one machine, and for a sidecar that encrypts outgoing
+// traffic.
 func InsecureAllowPlaintext() CredentialsOption {
 	return func(c *bearerCredentials) { c.plaintext = true }
 }
@@ -71,6 +77,6 @@ func (c *bearerCredentials) GetRequestMetadata(ctx context.Context, _ ...string)
 	return map[string]string{"authorization": "Bearer " + token}, nil
 }
 
-// notInToken reports what no compact JWS has and no Bearer token may have: a
-// comma, white space, a control character, anything beyond ASCII.
+// notInToken reports whether r cannot be part of a Bearer token: a comma, white
+// space, a control character, or a character outside ASCII.
 func notInToken(r rune) bool { return r <= ' ' || r == ',' || r >= 0x7f }

@@ -101,5 +101,6 @@ func TestPerRPCCredentialsSendNothingThatIsNoToken(t *testing.T) {
 		assert.Equal(t, tt.want, status.Code(err), name)
 		assert.NotContains(t, err.Error(), "hunter2")
 	}
-	assert.Panics(t, func() { reachfivegrpc.PerRPCCredentials(nil) })
+	assert.PanicsWithValue(t, "reachfivegrpc: PerRPCCredentials: nil source", func() { reachfivegrpc.PerRPCCredentials(nil) })
+	assert.PanicsWithValue(t, "reachfivegrpc: PerRPCCredentials: nil option", func() { reachfivegrpc.PerRPCCredentials(source("good", nil), nil) })
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/reachfive-community/reachfive/internal/bearer"
 )
 
-// UnaryServerInterceptor returns an interceptor that lets a unary call reach
-// its handler only with a token that v accepts, and puts the user into the
-// handler's context (reachfive.UserFromContext). It panics if v is nil and if
+// UnaryServerInterceptor returns an interceptor that passes a unary call to its
+// handler only with a token that v accepts, and puts the user into the handler's
+// context (reachfive.UserFromContext). It panics if v or an option is nil, or if
 // the options contradict each other.
 func UnaryServerInterceptor(v reachfive.TokenVerifier, opts ...Option) grpc.UnaryServerInterceptor {
 	g := newGate(v, opts)
@@ -21,16 +21,13 @@ func UnaryServerInterceptor(v reachfive.TokenVerifier, opts ...Option) grpc.Unar
 		if err != nil {
 			return nil, err
 		}
-		if user != nil {
-			ctx = reachfive.ContextWithUser(ctx, user)
-		}
-		return handler(ctx, req)
+		return handler(withUser(ctx, user), req)
 	}
 }
 
 // StreamServerInterceptor returns the same for streams: the token is verified
 // before the handler runs, and the stream ends when the token expires unless
-// EndAtExpiry(false) is among opts. It panics as UnaryServerInterceptor does.
+// EndAtExpiry(false) is set. It panics as UnaryServerInterceptor does.
 func StreamServerInterceptor(v reachfive.TokenVerifier, opts ...Option) grpc.StreamServerInterceptor {
 	g := newGate(v, opts)
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -38,24 +35,46 @@ func StreamServerInterceptor(v reachfive.TokenVerifier, opts ...Option) grpc.Str
 		if err != nil {
 			return err
 		}
-		if user == nil {
-			return handler(srv, ss)
-		}
-		if !g.endAtExpiry || user.ExpiresAt.IsZero() {
-			return handler(srv, &userStream{ServerStream: ss, ctx: reachfive.ContextWithUser(ss.Context(), user)})
+		if user == nil || !g.endAtExpiry || user.ExpiresAt.IsZero() {
+			return handler(srv, &userStream{ServerStream: ss, ctx: withUser(ss.Context(), user)})
 		}
 		return g.serveUntilExpiry(srv, ss, info.FullMethod, user, handler)
 	}
 }
 
-// gate decides on calls: a verifier and what the options said.
+// withUser returns a context with this user and no other: without one it hides
+// the user that an outer interceptor or an HTTP middleware has found.
+func withUser(ctx context.Context, user *reachfive.User) context.Context {
+	if user == nil {
+		if _, ok := reachfive.UserFromContext(ctx); !ok {
+			return ctx
+		}
+	}
+	return reachfive.ContextWithUser(ctx, user)
+}
+
+// isNil reports whether v is nil, or a nil pointer to a verifier of package
+// reachfive.
+func isNil(v reachfive.TokenVerifier) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case *reachfive.Verifier:
+		return v == nil
+	case *reachfive.IssuerVerifier:
+		return v == nil
+	}
+	return false
+}
+
+// gate decides about calls: a verifier and the options.
 type gate struct {
 	*config
 	verifier reachfive.TokenVerifier
 }
 
 func newGate(v reachfive.TokenVerifier, opts []Option) *gate {
-	if concrete, ok := v.(*reachfive.Verifier); v == nil || ok && concrete == nil {
+	if isNil(v) {
 		panic("reachfivegrpc: nil verifier")
 	}
 	return &gate{config: newConfig(opts), verifier: v}
@@ -88,16 +107,16 @@ func (g *gate) admit(ctx context.Context, fullMethod string) (*reachfive.User, e
 	return user, nil
 }
 
-// refuse tells the hook of a refusal and makes its status.
+// refuse reports a refusal and returns its status.
 func (g *gate) refuse(ctx context.Context, fullMethod string, err error) error {
-	if g.onRefusal != nil {
-		g.onRefusal(ctx, fullMethod, err)
+	for _, report := range g.onRefusal {
+		report(ctx, fullMethod, err)
 	}
 	return statusOf(ctx, err).Err()
 }
 
-// errNoUser is what a verifier has done that returns neither a user nor an
-// error: a call without a user never passes as one with.
+// errNoUser is the error for a verifier that returns neither a user nor an
+// error: such a call does not pass.
 type errNoUser struct{}
 
 func (errNoUser) Error() string { return "reachfivegrpc: the verifier returned no user and no error" }

@@ -2,14 +2,10 @@ package reachfivegrpc_test
 
 import (
 	"context"
-	"errors"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
@@ -149,158 +145,46 @@ func TestAuthorizationMetadataCarriesOneBearerToken(t *testing.T) {
 	}
 }
 
-func TestStatusFollowsTheTableOfCodes(t *testing.T) {
-	const secret = "a claim value that no status may carry"
-	tests := []struct {
-		err  error
-		want codes.Code
-	}{
-		{&reachfive.Error{Code: reachfive.CodeMissingToken}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeInvalidRequest}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeMalformedToken}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeUnsupportedAlgorithm}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeUnknownKey}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeInvalidSignature}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeMissingClaim, Claim: "sub"}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeInvalidClaim, Claim: "exp"}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeWrongIssuer}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeWrongAudience}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeExpired}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeNotYetValid}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeWrongNonce}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeWrongAccessToken}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeReauthenticationRequired}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeInsufficientAuthentication}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeForbidden}, codes.PermissionDenied},
-		{&reachfive.Error{Code: reachfive.CodeUntrustedOrigin}, codes.PermissionDenied},
-		{&reachfive.Error{Code: reachfive.CodeKeysUnavailable}, codes.Unavailable},
-		{&reachfive.Error{Code: reachfive.CodeRevoked}, codes.Unauthenticated},
-		{&reachfive.Error{Code: reachfive.CodeRevocationsUnavailable}, codes.Unavailable},
-		{&reachfive.Error{Code: "a_code_of_the_callers_own"}, codes.Internal},
-		{reachfive.CodeExpired, codes.Unauthenticated},
-		{errors.Join(errors.New(secret), reachfive.CodeForbidden), codes.PermissionDenied},
-		// A fetch's own deadline is the cause of keys_unavailable, not the caller's.
-		{errors.Join(reachfive.CodeKeysUnavailable, context.DeadlineExceeded), codes.Unavailable},
-	}
-	for _, tt := range tests {
-		code := reachfive.CodeOf(tt.err)
-		t.Run(string(code), func(t *testing.T) {
-			var heard atomic.Pointer[error]
-			client := serve(t, refuses(tt.err), &service{}, reachfivegrpc.OnRefusal(
-				func(_ context.Context, _ string, err error) { heard.Store(&err) }))
-			_, err := client.UnaryCall(withAuthorization(t.Context(), "Bearer good"), &testgrpc.SimpleRequest{})
-			assert.Equal(t, tt.want, status.Code(err))
-			assert.NotContains(t, status.Convert(err).String(), secret)
-			info := detail[*errdetails.ErrorInfo](err)
-			require.NotNil(t, info)
-			assert.Equal(t, string(code), info.GetReason())
-			assert.Equal(t, "reachfive", info.GetDomain())
-			assert.Equal(t, tt.want == codes.Unavailable, detail[*errdetails.RetryInfo](err) != nil)
-			assert.Equal(t, tt.err, *heard.Load())
-		})
-	}
+// withoutToken is a stream whose incoming metadata is empty.
+type withoutToken struct{ grpc.ServerStream }
+
+func (s withoutToken) Context() context.Context {
+	return metadata.NewIncomingContext(s.ServerStream.Context(), nil)
 }
 
-func TestUnavailableSaysWhenToTryAgain(t *testing.T) {
-	for after, want := range map[time.Duration]time.Duration{0: time.Second, 42 * time.Second: 42 * time.Second} {
-		client := serve(t, refuses(&reachfive.Error{Code: reachfive.CodeKeysUnavailable, RetryAfter: after}), &service{})
-		_, err := client.UnaryCall(withAuthorization(t.Context(), "Bearer good"), &testgrpc.SimpleRequest{})
-		assert.Equal(t, want, detail[*errdetails.RetryInfo](err).GetRetryDelay().AsDuration())
-	}
+// chain serves behind two pairs of interceptors. The outer pair accepts "good";
+// the inner pair, with the options, is given no token.
+func chain(t *testing.T, inner ...reachfivegrpc.Option) testgrpc.TestServiceClient {
+	t.Helper()
+	outer, never := accepts(alice()), refuses(reachfive.CodeInvalidSignature)
+	return serveWith(t, native(), &service{},
+		grpc.ChainUnaryInterceptor(
+			reachfivegrpc.UnaryServerInterceptor(outer),
+			func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+				return handler(metadata.NewIncomingContext(ctx, nil), req)
+			},
+			reachfivegrpc.UnaryServerInterceptor(never, inner...)),
+		grpc.ChainStreamInterceptor(
+			reachfivegrpc.StreamServerInterceptor(outer),
+			func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+				return handler(srv, withoutToken{ss})
+			},
+			reachfivegrpc.StreamServerInterceptor(never, inner...)))
 }
 
-func TestStepUpSaysWhatItAsksFor(t *testing.T) {
-	for _, tt := range []struct {
-		err  *reachfive.Error
-		want map[string]string
-	}{
-		{&reachfive.Error{Code: reachfive.CodeReauthenticationRequired, MaxAge: 5 * time.Minute}, map[string]string{"max_age": "300"}},
-		{&reachfive.Error{Code: reachfive.CodeRevoked, MaxAge: time.Minute}, map[string]string{"max_age": "60"}},
-		{&reachfive.Error{Code: reachfive.CodeInsufficientAuthentication, ACRValues: []string{"gold", "silver"}}, map[string]string{"acr_values": "gold silver"}},
-		{&reachfive.Error{Code: reachfive.CodeInsufficientAuthentication}, nil},
+func TestAnInnerInterceptorHidesTheOuterUser(t *testing.T) {
+	for name, opt := range map[string]reachfivegrpc.Option{
+		"optional": reachfivegrpc.Optional(allMethods),
+		"public":   reachfivegrpc.Public(allMethods),
 	} {
-		client := serve(t, refuses(tt.err), &service{})
-		_, err := client.UnaryCall(withAuthorization(t.Context(), "Bearer good"), &testgrpc.SimpleRequest{})
-		assert.Equal(t, tt.want, detail[*errdetails.ErrorInfo](err).GetMetadata())
-	}
-}
-
-func TestErrorWithoutACodeTellsTheClientNothing(t *testing.T) {
-	tests := map[string]struct {
-		verifier verifierFunc
-		want     codes.Code
-	}{
-		"neither user nor error":      {refuses(nil), codes.Internal},
-		"an error of its own":         {refuses(errors.New("internal host name")), codes.Internal},
-		"a deadline of its own":       {refuses(context.DeadlineExceeded), codes.DeadlineExceeded},
-		"a cancellation not the call": {refuses(context.Canceled), codes.Internal},
-	}
-	for name, tt := range tests {
 		for method, call := range calls() {
 			t.Run(name+method, func(t *testing.T) {
-				got := call(withAuthorization(t.Context(), "Bearer good"), serve(t, tt.verifier, &service{}))
-				assert.Equal(t, outcome{code: tt.want}, got)
+				ctx := withAuthorization(t.Context(), "Bearer good")
+				assert.Equal(t, outcome{subject: "nobody"}, call(ctx, chain(t, opt)))
+				assert.Equal(t, reachfive.CodeMissingToken, call(ctx, chain(t)).reason, "the inner pair gets no token")
 			})
 		}
 	}
-}
-
-func TestCallersOwnContextComesBackAsItself(t *testing.T) {
-	wait := verifierFunc(func(ctx context.Context, _ string, _ ...reachfive.Check) (*reachfive.User, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	})
-	interceptor := reachfivegrpc.UnaryServerInterceptor(wait)
-	incoming := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer good"))
-	handler := func(context.Context, any) (any, error) { t.Error("the handler ran"); return nil, nil }
-
-	cancelled, cancel := context.WithCancel(incoming)
-	cancel()
-	_, err := interceptor(cancelled, nil, &grpc.UnaryServerInfo{FullMethod: unaryMethod}, handler)
-	assert.Equal(t, codes.Canceled, status.Code(err))
-
-	late, cancel := context.WithDeadline(incoming, time.Now())
-	defer cancel()
-	_, err = interceptor(late, nil, &grpc.UnaryServerInfo{FullMethod: unaryMethod}, handler)
-	assert.Equal(t, codes.DeadlineExceeded, status.Code(err))
-}
-
-func TestWiringMistakesPanic(t *testing.T) {
-	v := accepts(alice())
-	names := []string{
-		"", "/", "//", "/pkg.Service", "/pkg.Service/", "pkg.Service/Method", "/pkg.Service/Method/", "/pkg.Service/Me*",
-		"/*", "/*/Method", "/pkg.*/Method", "//Method", "/pkg.Service/ Method",
-	}
-	for _, name := range names {
-		assert.Panics(t, func() { reachfivegrpc.Public(name) }, "Public(%q)", name)
-		assert.Panics(t, func() { reachfivegrpc.Optional(name) }, "Optional(%q)", name)
-		assert.Panics(t, func() { reachfivegrpc.Require(name) }, "Require(%q)", name)
-	}
-	assert.Panics(t, func() { reachfivegrpc.Require(unaryMethod, nil) })
-	assert.Panics(t, func() { reachfivegrpc.UnaryServerInterceptor(nil) })
-	assert.Panics(t, func() { reachfivegrpc.StreamServerInterceptor((*reachfive.Verifier)(nil)) })
-	assert.Panics(t, func() { reachfivegrpc.UnaryServerInterceptor(v, nil) })
-	assert.Panics(t, func() {
-		reachfivegrpc.UnaryServerInterceptor(v, reachfivegrpc.Public(unaryMethod), reachfivegrpc.Optional(unaryMethod))
-	})
-	assert.Panics(t, func() {
-		reachfivegrpc.StreamServerInterceptor(v, reachfivegrpc.Require(allMethods), reachfivegrpc.Public(allMethods))
-	})
-	assert.NotPanics(t, func() {
-		reachfivegrpc.UnaryServerInterceptor(v, reachfivegrpc.Public(unaryMethod), reachfivegrpc.Public(emptyMethod, unaryMethod))
-	})
-}
-
-func TestCheckMethodsFindsNamesThatMatchNothing(t *testing.T) {
-	server := grpc.NewServer()
-	testgrpc.RegisterTestServiceServer(server, &service{})
-
-	require.NoError(t, reachfivegrpc.CheckMethods(server))
-	require.NoError(t, reachfivegrpc.CheckMethods(server, reachfivegrpc.Public(unaryMethod, duplexMethod),
-		reachfivegrpc.Optional(allMethods), reachfivegrpc.EndAtExpiry(false)))
-	require.EqualError(t, reachfivegrpc.CheckMethods(server, reachfivegrpc.Public(unaryMethod, "/grpc.health.v1.Health/*"),
-		reachfivegrpc.Require("/grpc.testing.TestService/UnaryCal")),
-		"reachfivegrpc: no such method on the server: /grpc.health.v1.Health/*, /grpc.testing.TestService/UnaryCal")
 }
 
 func TestInterceptorAllocatesLittle(t *testing.T) {

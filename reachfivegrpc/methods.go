@@ -10,7 +10,7 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// mode says what a method asks of a call. The zero mode asks for a token.
+// mode is what a method requires of a call. The zero mode requires a token.
 type mode uint8
 
 const (
@@ -19,18 +19,18 @@ const (
 	modePublic
 )
 
-// policy is what the options say of a method, or of a service.
+// policy is what the options set for a method or a service.
 type policy struct {
 	mode   mode
 	checks []reachfive.Check
 }
 
 // policies maps "/pkg.Service/Method", and "/pkg.Service/" for a whole
-// service, to its policy. It is filled while wiring, then only read.
+// service, to its policy. It does not change after wiring.
 type policies map[string]policy
 
-// of returns what holds for a method: what its own name says, else what its
-// service's does, else a token.
+// of returns the policy of a method: that of its own name, else that of its
+// service, else the zero policy.
 func (p policies) of(fullMethod string) policy {
 	if own, ok := p[fullMethod]; ok {
 		return own
@@ -38,19 +38,19 @@ func (p policies) of(fullMethod string) policy {
 	return p[service(fullMethod)]
 }
 
-// add joins a policy to what is already said of a name.
-func (p policies) add(name string, said policy) {
+// add adds a policy to those already set for a name.
+func (p policies) add(name string, added policy) {
 	key := strings.TrimSuffix(name, "*")
 	was, ok := p[key]
-	if ok && was.mode != said.mode {
+	if ok && was.mode != added.mode {
 		panic("reachfivegrpc: " + name + " is named by two of Public, Optional and Require")
 	}
-	said.checks = slices.Concat(was.checks, said.checks)
-	p[key] = said
+	added.checks = slices.Concat(was.checks, added.checks)
+	p[key] = added
 }
 
-// inherit adds the checks of each service to those of its methods that are
-// named themselves, so that of finds both in one look.
+// inherit adds the checks of each service to those of its methods that have a
+// policy of their own, so that of finds both with one lookup.
 func (p policies) inherit() {
 	for name, own := range p {
 		if name != service(name) {
@@ -74,10 +74,9 @@ func mustBeName(name string) {
 	}
 }
 
-// CheckMethods returns an error that lists every name in opts which matches no
-// method of the server, and nil if there is none. Call it from the server's own
-// test, or after the last service is registered: a *grpc.Server is what it
-// takes.
+// CheckMethods returns an error that lists every name in opts that matches no
+// method of the server, usually a *grpc.Server; nil if there is none. Call it
+// from the server's own test, or after the last service is registered.
 func CheckMethods(server interface {
 	GetServiceInfo() map[string]grpc.ServiceInfo
 }, opts ...Option,

@@ -7,15 +7,15 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// Option sets up an interceptor. The same options belong on both interceptors
-// of a server, and in CheckMethods.
+// Option configures an interceptor. Both interceptors of a server, and
+// CheckMethods, take the same options. They panic on a nil one.
 type Option func(*config)
 
-// config is what the options made: filled while wiring, then only read.
+// config is what the options set. It does not change after wiring.
 type config struct {
 	policies    policies
 	endAtExpiry bool
-	onRefusal   func(ctx context.Context, fullMethod string, err error)
+	onRefusal   []func(ctx context.Context, fullMethod string, err error)
 }
 
 func newConfig(opts []Option) *config {
@@ -31,24 +31,25 @@ func newConfig(opts []Option) *config {
 }
 
 // Public names methods that need no token: "/pkg.Service/Method", or
-// "/pkg.Service/*" for a whole service. A token that comes along is not read,
-// and the handler finds no user. Where two options name a method, its full
-// name beats its service's.
+// "/pkg.Service/*" for a whole service. A token that is sent is not read, and
+// the handler finds no user. If two options name a method, its full name takes
+// precedence over its service's.
 //
-// Public panics on a name that is neither of the two forms.
+// Public panics on a name that has neither of the two forms.
 func Public(fullMethods ...string) Option { return named(modePublic, fullMethods) }
 
-// Optional names methods that take a call without a token, without a user in
-// the context; a call with a token that is not good is still refused. Names
-// and panics are those of Public.
+// Optional names methods that accept a call without a token; the handler then
+// finds no user in the context, also if an outer interceptor had found one. A
+// call with a bad token is still refused. The forms of a name, and the panics,
+// are those of Public.
 func Optional(fullMethods ...string) Option { return named(modeOptional, fullMethods) }
 
 // Require names a method, or a service as in Public, that needs a token which
-// also passes the checks; the verifier runs them. The checks of a service and
-// those of its methods add up. Without checks, Require takes a method out of a
-// service that is Public or Optional.
+// also passes the checks. The verifier runs them. The checks of a service and
+// those of its methods add up. Without checks, Require makes a method of a
+// Public or Optional service need a token.
 //
-// Require panics on a name that is neither of the two forms and on a nil
+// Require panics on a name that has neither of the two forms and on a nil
 // check. An interceptor panics if the same name is also Public or Optional.
 func Require(fullMethod string, checks ...reachfive.Check) Option {
 	mustBeName(fullMethod)
@@ -61,20 +62,23 @@ func Require(fullMethod string, checks ...reachfive.Check) Option {
 	return func(c *config) { c.policies.add(fullMethod, said) }
 }
 
-// EndAtExpiry says whether a stream ends when its token expires; the default
-// is true. "Streams and expiry" in the package comment tells how it ends and
-// by which clock. It means nothing to a unary interceptor. A user without an
-// ExpiresAt, which no verifier of package reachfive returns, has no end.
+// EndAtExpiry sets whether a stream ends when its token expires; the default is
+// true. "Streams and expiry" in the package comment describes how it ends and by
+// which clock. A unary interceptor ignores it. A user without an ExpiresAt,
+// which no verifier of package reachfive returns, has no end.
 func EndAtExpiry(end bool) Option { return func(c *config) { c.endAtExpiry = end } }
 
-// OnRefusal sets a function that hears of every refusal: the error that the
-// verifier returned, before the client has the status, or, when the handler of
-// a stream that ended at expiry has returned, a *reachfive.Error of
-// CodeExpired. It is for logs and counters and changes nothing. It runs on the
-// RPC's own goroutine and must be safe for concurrent use. The default, and
-// nil, is none.
-func OnRefusal(f func(ctx context.Context, fullMethod string, err error)) Option {
-	return func(c *config) { c.onRefusal = f }
+// OnRefusal adds a function that is called with each refusal: with the error of
+// the verifier, before the client gets the status, or, when the handler of a
+// stream that ended at expiry has returned, with a *reachfive.Error of
+// CodeExpired. It is for logs and counters and cannot change the status. It runs
+// on the RPC's own goroutine and must be safe for concurrent use. Given several
+// times, each function is called. OnRefusal panics on nil.
+func OnRefusal(report func(ctx context.Context, fullMethod string, err error)) Option {
+	if report == nil {
+		panic("reachfivegrpc: OnRefusal: nil function")
+	}
+	return func(c *config) { c.onRefusal = append(c.onRefusal, report) }
 }
 
 func named(m mode, names []string) Option {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -34,14 +35,14 @@ const (
 	allMethods   = "/grpc.testing.TestService/*"
 )
 
-// verifierFunc is a TokenVerifier made of a function.
+// verifierFunc is a TokenVerifier in one function.
 type verifierFunc func(ctx context.Context, token string, checks ...reachfive.Check) (*reachfive.User, error)
 
 func (f verifierFunc) Verify(ctx context.Context, token string, checks ...reachfive.Check) (*reachfive.User, error) {
 	return f(ctx, token, checks...)
 }
 
-// accepts takes the token "good" for a user, and refuses every other.
+// accepts accepts the token "good" as that of a user, and refuses every other.
 func accepts(user *reachfive.User) verifierFunc {
 	return func(ctx context.Context, token string, checks ...reachfive.Check) (*reachfive.User, error) {
 		if token != "good" {
@@ -98,26 +99,56 @@ func payload(text string) *testgrpc.StreamingOutputCallResponse {
 	return &testgrpc.StreamingOutputCallResponse{Payload: &testgrpc.Payload{Body: []byte(text)}}
 }
 
+// transport is a way to serve gRPC. It returns when the listener is closed and
+// nothing is served any more.
+type transport struct {
+	name  string
+	serve func(*grpc.Server, net.Listener)
+}
+
+func (tr transport) String() string { return tr.name }
+
+// native is grpc-go's own transport.
+func native() transport {
+	return transport{"Serve", func(server *grpc.Server, listener net.Listener) { _ = server.Serve(listener) }}
+}
+
+// overNetHTTP is grpc-go behind the HTTP/2 server of net/http.
+func overNetHTTP() transport {
+	return transport{"ServeHTTP", func(server *grpc.Server, listener net.Listener) {
+		h2 := &http.Server{Handler: server, Protocols: new(http.Protocols), ReadHeaderTimeout: time.Hour}
+		h2.Protocols.SetUnencryptedHTTP2(true)
+		_ = h2.Serve(listener)
+		_ = h2.Close()
+	}}
+}
+
 // serve starts a server behind both interceptors and returns a client of it.
 func serve(tb testing.TB, v reachfive.TokenVerifier, svc *service, opts ...reachfivegrpc.Option) testgrpc.TestServiceClient {
 	tb.Helper()
-	return serveWith(tb, svc,
+	return serveOver(tb, native(), v, svc, opts...)
+}
+
+func serveOver(tb testing.TB, tr transport, v reachfive.TokenVerifier, svc *service, opts ...reachfivegrpc.Option) testgrpc.TestServiceClient {
+	tb.Helper()
+	return serveWith(tb, tr, svc,
 		grpc.UnaryInterceptor(reachfivegrpc.UnaryServerInterceptor(v, opts...)),
 		grpc.StreamInterceptor(reachfivegrpc.StreamServerInterceptor(v, opts...)))
 }
 
-func serveWith(tb testing.TB, svc *service, opts ...grpc.ServerOption) testgrpc.TestServiceClient {
+func serveWith(tb testing.TB, tr transport, svc *service, opts ...grpc.ServerOption) testgrpc.TestServiceClient {
 	tb.Helper()
 	listener := bufconn.Listen(1 << 16)
 	server := grpc.NewServer(opts...)
 	testgrpc.RegisterTestServiceServer(server, svc)
 	var served sync.WaitGroup
-	served.Go(func() { _ = server.Serve(listener) })
+	served.Go(func() { tr.serve(server, listener) })
 	conn, err := grpc.NewClient("passthrough:///bufconn", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
 	require.NoError(tb, err)
 	tb.Cleanup(func() {
 		require.NoError(tb, conn.Close())
+		require.NoError(tb, listener.Close())
 		server.Stop()
 		served.Wait()
 	})

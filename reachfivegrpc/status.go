@@ -20,13 +20,13 @@ import (
 // domain is the ErrorInfo domain of every refusal.
 const domain = "reachfive"
 
-// retryDelay is what RetryInfo says where the verifier named no time.
+// retryDelay is the delay in RetryInfo if the verifier gave none.
 const retryDelay = time.Second
 
-// statusOf maps what Verify returned to the status that the client sees: made
-// of the Code and of what was configured, never of the error's text, which may
-// be another package's. A Code decides first: keys_unavailable may well wrap
-// the context error of a fetch.
+// statusOf returns the status for an error of Verify. It contains the Code and
+// what was configured, never the error's text, which may come from another
+// package. A Code comes first, because keys_unavailable may wrap the context
+// error of a fetch.
 func statusOf(ctx context.Context, err error) *status.Status {
 	code := reachfive.CodeOf(err)
 	if code == "" {
@@ -38,7 +38,7 @@ func statusOf(ctx context.Context, err error) *status.Status {
 		}
 		return status.New(codes.Internal, "the token could not be verified")
 	}
-	// The Code carries its one fixed sentence.
+	// The text of a Code is one fixed sentence.
 	st := status.New(grpcCode(code), strings.TrimPrefix(code.Error(), "reachfive: "))
 	info := &errdetails.ErrorInfo{Reason: string(code), Domain: domain}
 	details := []protoadapt.MessageV1{info}
@@ -72,15 +72,15 @@ func grpcCode(code reachfive.Code) codes.Code {
 	return codes.Unauthenticated
 }
 
-// undecided reports whether code says nothing about the token, so that the call
-// makes sense again later.
+// undecided reports whether code says nothing about the token, so that the
+// client should retry.
 func undecided(code reachfive.Code) bool { return code.HTTPStatus() == http.StatusServiceUnavailable }
 
-// challenge says what a step-up asks for, in the terms of RFC 9470 section 3
+// challenge returns what a step-up requires, under the names of RFC 9470 section 3
 // (https://www.rfc-editor.org/rfc/rfc9470#section-3).
 func challenge(refusal *reachfive.Error) map[string]string {
 	asks := map[string]string{}
-	if stepUp := refusal.Code == reachfive.CodeReauthenticationRequired || refusal.Code == reachfive.CodeRevoked; stepUp && refusal.MaxAge > 0 {
+	if stepUp := refusal.Code == reachfive.CodeReauthenticationRequired || refusal.Code == reachfive.CodeRevoked; stepUp && refusal.MaxAge >= 0 {
 		asks["max_age"] = strconv.FormatInt(int64(refusal.MaxAge/time.Second), 10)
 	}
 	if len(refusal.ACRValues) > 0 {

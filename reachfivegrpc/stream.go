@@ -12,7 +12,7 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// userStream is a stream whose context knows the user.
+// userStream is a stream whose context has the user.
 type userStream struct {
 	grpc.ServerStream
 	ctx context.Context //nolint:containedctx // grpc.ServerStream hands its context out by a method.
@@ -28,22 +28,22 @@ type expiringStream struct {
 	end       func() // ends the stream; safe to call again and concurrently
 }
 
-// RecvMsg receives a message while the token holds, and returns Unauthenticated
-// from then on.
+// RecvMsg receives a message until the token expires, and returns
+// Unauthenticated from then on.
 func (s *expiringStream) RecvMsg(m any) error {
 	if s.isOver() {
 		return s.expired.Err()
 	}
 	err := s.ServerStream.RecvMsg(m)
-	// After the end a transport's own "canceled", or a message that came too
-	// late, is not what the handler should act upon.
+	// After the end the handler must not act on a message that came too late,
+	// nor on the transport's own "canceled".
 	if s.isOver() {
 		return s.expired.Err()
 	}
 	return err
 }
 
-// SendMsg sends a message while the token holds, and returns Unauthenticated
+// SendMsg sends a message until the token expires, and returns Unauthenticated
 // from then on.
 func (s *expiringStream) SendMsg(m any) error {
 	if s.isOver() {
@@ -56,9 +56,9 @@ func (s *expiringStream) SendMsg(m any) error {
 	return err
 }
 
-// isOver reports whether the stream has ended at expiry, and ends it if the
-// time has come and the timer has not noticed: timers stand still while a
-// machine is suspended, its clock does not.
+// isOver reports whether the stream has ended at expiry. It ends the stream if
+// the token has expired and the timer has not fired: timers stop while a machine
+// is suspended, the clock does not.
 func (s *expiringStream) isOver() bool {
 	if s.ctx.Err() == nil && !time.Now().Before(s.expiresAt) {
 		s.end()
@@ -73,16 +73,18 @@ func hasExpired(ctx context.Context) bool {
 }
 
 // statusWriter is the part of grpc-go's own transport stream that sends the
-// status. Writing it ends the stream: grpc-go then cancels the stream's own
-// context, which is what a blocked RecvMsg or SendMsg waits on, and ignores the
-// status that it writes itself once the handler has returned. It does the same
-// when one of two goroutines on a stream fails, so it is safe beside both.
+// status. Writing the status ends the stream: grpc-go then cancels the stream's
+// own context, on which a blocked RecvMsg or SendMsg waits, and ignores the
+// status that it writes itself when the handler has returned. grpc-go does the
+// same when one of two goroutines on a stream fails, so WriteStatus is safe
+// beside both. Behind grpc.Server.ServeHTTP it waits, as every later write does,
+// until net/http has finished a blocked one.
 type statusWriter interface {
 	WriteStatus(*status.Status) error
 }
 
 // serveUntilExpiry runs the handler on this goroutine and ends its stream at
-// the user's ExpiresAt. Nothing that it starts is left when it returns.
+// the user's ExpiresAt. No goroutine of its own is left when it returns.
 func (g *gate) serveUntilExpiry(srv any, ss grpc.ServerStream, fullMethod string, user *reachfive.User, handler grpc.StreamHandler) error {
 	refusal := &reachfive.Error{Code: reachfive.CodeExpired}
 	if !time.Now().Before(user.ExpiresAt) {
@@ -101,7 +103,7 @@ func (g *gate) serveUntilExpiry(srv any, ss grpc.ServerStream, fullMethod string
 		// The cause comes first: WriteStatus cancels the context above.
 		cancel(reachfive.CodeExpired)
 		if transport != nil && hasExpired(ctx) {
-			// An error means that the stream is over some other way.
+			// An error means that the stream has ended in another way.
 			_ = transport.WriteStatus(s.expired)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
@@ -33,15 +33,16 @@ func expiring() verifierFunc {
 
 var expired = outcome{code: codes.Unauthenticated, reason: reachfive.CodeExpired}
 
-func TestStreamEndsWhenItsTokenExpires(t *testing.T) {
+// blockedHandlers each wait in one place until the stream ends, and return what
+// they get there. A handler that writes fills the connection first.
+func blockedHandlers() map[string]func(testgrpc.TestService_FullDuplexCallServer) error {
 	big := payload(string(make([]byte, 1<<20)))
-	// Each handler waits in one place and returns what it got there.
-	tests := map[string]func(testgrpc.TestService_FullDuplexCallServer) error{
+	return map[string]func(testgrpc.TestService_FullDuplexCallServer) error{
 		"in RecvMsg": func(stream testgrpc.TestService_FullDuplexCallServer) error {
 			_, err := stream.Recv()
 			return err
 		},
-		"in SendMsg, the client not reading": func(stream testgrpc.TestService_FullDuplexCallServer) error {
+		"in SendMsg": func(stream testgrpc.TestService_FullDuplexCallServer) error {
 			for {
 				if err := stream.Send(big); err != nil {
 					return err
@@ -65,7 +66,7 @@ func TestStreamEndsWhenItsTokenExpires(t *testing.T) {
 			<-time.After(lifetime + time.Minute)
 			return stream.Send(payload("too late"))
 		},
-		"in RecvMsg and SendMsg at once": func(stream testgrpc.TestService_FullDuplexCallServer) error {
+		"in RecvMsg and SendMsg": func(stream testgrpc.TestService_FullDuplexCallServer) error {
 			var received error
 			var both sync.WaitGroup
 			both.Go(func() { _, received = stream.Recv() })
@@ -80,43 +81,87 @@ func TestStreamEndsWhenItsTokenExpires(t *testing.T) {
 			return received
 		},
 	}
-	for name, handler := range tests {
-		t.Run(name, func(t *testing.T) {
+}
+
+// The client does not read until a minute after the expiry.
+func TestStreamEndsWhenItsTokenExpires(t *testing.T) {
+	t.Parallel()
+	const late = lifetime + time.Minute
+	for _, tr := range []transport{native(), overNetHTTP()} {
+		for name, handler := range blockedHandlers() {
+			t.Run(tr.name+" "+name, func(t *testing.T) {
+				t.Parallel()
+				want := lifetime
+				if strings.Contains(name, "something else") || tr.name == "ServeHTTP" && strings.Contains(name, "SendMsg") {
+					want = late
+				}
+				synctest.Test(t, func(t *testing.T) {
+					start := time.Now()
+					var got error
+					var returned, cancelled time.Duration
+					var reported []error
+					done := make(chan struct{})
+					svc := &service{duplex: func(stream testgrpc.TestService_FullDuplexCallServer) error {
+						defer close(done)
+						assert.Equal(t, "alice", subject(stream.Context()))
+						context.AfterFunc(stream.Context(), func() {
+							cancelled = time.Since(start)
+							assert.Equal(t, reachfive.CodeExpired, context.Cause(stream.Context()))
+						})
+						got = handler(stream)
+						returned = time.Since(start)
+						return got
+					}}
+					client := serveOver(t, tr, expiring(), svc, reachfivegrpc.OnRefusal(func(_ context.Context, method string, err error) {
+						assert.Equal(t, duplexMethod, method)
+						reported = append(reported, err)
+					}))
+					stream, err := client.FullDuplexCall(withAuthorization(t.Context(), "Bearer good"))
+					require.NoError(t, err)
+					<-time.After(late)
+					for err == nil {
+						_, err = stream.Recv()
+					}
+					<-done
+					assert.Equal(t, expired, outcomeOf("", err), "%v", err)
+					synctest.Wait()
+
+					assert.Equal(t, lifetime, cancelled, "the context ends on time")
+					assert.Equal(t, want, returned)
+					if got != nil && !errors.Is(got, reachfive.CodeExpired) {
+						assert.Equal(t, codes.Unauthenticated, status.Code(got), "%v", got)
+					}
+					require.Len(t, reported, 1)
+					assert.Equal(t, reachfive.CodeExpired, reachfive.CodeOf(reported[0]))
+				})
+			})
+		}
+	}
+}
+
+// A client that never reads cannot hold the handler when it goes away.
+func TestBlockedSendEndsWithItsClientOnBothTransports(t *testing.T) {
+	t.Parallel()
+	for _, tr := range []transport{native(), overNetHTTP()} {
+		t.Run(tr.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				var got, cause error
-				var at time.Time
-				var heard []error
+				start, returned := time.Now(), time.Duration(0)
 				done := make(chan struct{})
-				svc := &service{duplex: func(stream testgrpc.TestService_FullDuplexCallServer) error {
+				client := serveOver(t, tr, expiring(), &service{duplex: func(stream testgrpc.TestService_FullDuplexCallServer) error {
 					defer close(done)
-					assert.Equal(t, "alice", subject(stream.Context()))
-					got = handler(stream)
-					at, cause = time.Now(), context.Cause(stream.Context())
-					return got
-				}}
-				client := serve(t, expiring(), svc, reachfivegrpc.OnRefusal(func(_ context.Context, method string, err error) {
-					assert.Equal(t, duplexMethod, method)
-					heard = append(heard, err)
-				}))
-				start := time.Now()
-				stream, err := client.FullDuplexCall(withAuthorization(t.Context(), "Bearer good"))
+					err := blockedHandlers()["in SendMsg"](stream)
+					returned = time.Since(start)
+					return err
+				}})
+				ctx, cancel := context.WithCancel(withAuthorization(t.Context(), "Bearer good"))
+				_, err := client.FullDuplexCall(ctx)
 				require.NoError(t, err)
+				<-time.After(lifetime + time.Hour)
+				cancel()
 				<-done
-
-				assert.Equal(t, reachfive.CodeExpired, cause)
-				if code := status.Code(got); got != nil && !errors.Is(got, reachfive.CodeExpired) {
-					assert.Equal(t, codes.Unauthenticated, code, "%v", got)
-				}
-				assert.GreaterOrEqual(t, at.Sub(start), lifetime)
-				assert.LessOrEqual(t, at.Sub(start), lifetime+time.Minute)
-
-				for err == nil {
-					_, err = stream.Recv()
-				}
-				assert.Equal(t, expired, outcomeOf("", err), "%v", err)
-				synctest.Wait()
-				require.Len(t, heard, 1)
-				assert.Equal(t, reachfive.CodeExpired, reachfive.CodeOf(heard[0]))
+				want := map[string]time.Duration{"Serve": lifetime, "ServeHTTP": lifetime + time.Hour}[tr.name]
+				assert.Equal(t, want, returned)
 			})
 		})
 	}
@@ -207,7 +252,7 @@ func TestRecoveryInterceptorSeesThePanicOfAStreamHandler(t *testing.T) {
 			}()
 			return handler(srv, ss)
 		}
-		client := serveWith(t, &service{duplex: func(testgrpc.TestService_FullDuplexCallServer) error { panic("of the handler") }},
+		client := serveWith(t, native(), &service{duplex: func(testgrpc.TestService_FullDuplexCallServer) error { panic("of the handler") }},
 			grpc.ChainStreamInterceptor(recovery, reachfivegrpc.StreamServerInterceptor(expiring())))
 		stream, err := client.FullDuplexCall(withAuthorization(t.Context(), "Bearer good"))
 		require.NoError(t, err)
@@ -234,7 +279,6 @@ func (s *foreignStream) RecvMsg(m any) error {
 
 func TestStreamOfAnotherTransportEndsAsSoonAsItCan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("authorization", "Bearer good"))
 		stream := &foreignStream{context: func() context.Context { return ctx }, messages: make(chan string)}
 		go func() {
