@@ -1,6 +1,6 @@
-// Opens the demo's page in a Chromium that signs in with the vendor's SDK, which
-// speaks https only: a throw-away profile takes the tenant's certificate by its
-// key, and nothing on the machine is made to trust it. Ends with the window.
+// Opens the demo's page in a Chromium that can sign in with ReachFive's SDK, which
+// needs https. Only this Chromium, with a temporary profile, trusts the tenant's
+// certificate. Ends when the window is closed.
 
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -14,7 +14,7 @@ const profile = mkdtempSync(join(tmpdir(), 'reachfive-profile-'))
 console.log(`${url}sdk`)
 const chromium = spawn(executablePath, [
   `--user-data-dir=${profile}`, `--ignore-certificate-errors-spki-list=${spki}`, ...quietly,
-  ...process.getuid?.() === 0 ? ['--no-sandbox'] : [], // it refuses to run as root with one
+  ...process.getuid?.() === 0 ? ['--no-sandbox'] : [], // as root it does not run with a sandbox
   ...process.argv.slice(2), `${url}sdk`,
 ], { stdio: 'ignore' })
 chromium.on('error', (error) => console.error(`Chromium did not start: ${error.message}`))

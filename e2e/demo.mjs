@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
-// The vendor's bundle, as npm brought it.
+// ReachFive's bundle, from npm.
 export const sdkBundle = fileURLToPath(new URL('node_modules/@reachfive/identity-core/umd/identity-core.min.js', import.meta.url))
 
-// startDemo resolves once the page is up: its address, the digest of the
-// tenant's key, and what ends it.
+// startDemo resolves once the page is up. It returns the page's address, the digest
+// of the tenant's key, and a function that ends the demo.
 export async function startDemo() {
   const temp = mkdtempSync(join(tmpdir(), 'reachfive-demo-'))
   const binary = join(temp, 'reachfive')

@@ -1,5 +1,5 @@
-// The few lines that a script of scenarios needs: each runs by itself, prints
-// its name, and any failure makes the script's exit code 1.
+// Runs named scenarios. Each prints its name, and one failure makes the script's
+// exit code 1.
 
 const failures = []
 let passed = 0

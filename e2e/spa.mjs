@@ -1,106 +1,22 @@
-// Drives the page of `reachfive demo --serve` in Debian's Chromium: sign-in with
-// ReachFive's own SDK and with the page's small script, the forgeries, the
-// provider's switches, and what another site may try. No request leaves the
-// machine: one that would is aborted and fails the run.
+// Drives the page of `reachfive demo --serve` in Chromium: sign-in with ReachFive's
+// own SDK and with the page's small script, the forgeries, the tenant's switches,
+// and what another site may try. A request that would leave the machine is aborted
+// and fails the run.
 //
 //   node e2e/spa.mjs [--screenshots FOLDER] [--headed]
 
 import assert from 'node:assert/strict'
-import { createServer, request as httpRequest } from 'node:http'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { launch } from './chromium.mjs'
-import { startDemo } from './demo.mjs'
+import { look } from './demo-look.mjs'
+import {
+  away, button, elsewhere, end, form, launchTrusting, on, postedToken, raw, sessionOf, signedIn, signIn, url,
+} from './demo-page.mjs'
 import { finish, scenario } from './scenarios.mjs'
 
 const { values: flags } = parseArgs({ options: { screenshots: { type: 'string' }, headed: { type: 'boolean' } } })
 
-const { url, spki, stop } = await startDemo()
-const app = new URL(url)
-const browser = await launch({ headless: !flags.headed, args: [`--ignore-certificate-errors-spki-list=${spki}`] })
-const away = new Set() // hosts that are not this machine
-
-// Another site, on a host of its own.
-const elsewhere = createServer((_, response) => response.setHeader('content-type', 'text/html').end('<h1>Another site</h1>'))
-await new Promise((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
-
-// A refusal that a scenario asked for is an error to the console, not to us.
-const asked = /Failed to load resource: the server responded with a status of (401|403|503)/
-
-async function visit(path, { rewrite, in: within = browser, ...options } = {}) {
-  const context = await within.newContext({ viewport: { width: 1180, height: 900 }, ...options })
-  context.setDefaultTimeout(15_000)
-  const problems = []
-  const calls = []
-  await context.route('**/*', async (route) => {
-    const { hostname, pathname } = new URL(route.request().url())
-    calls.push(`${route.request().method()} ${pathname}`)
-    if (!/^(.+\.localhost|127\.0\.0\.1)$/.test(hostname)) {
-      away.add(hostname)
-      return route.abort('blockedbyclient')
-    }
-    return await rewrite?.(route, pathname) ?? route.continue()
-  })
-  const page = await context.newPage()
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !asked.test(message.text())) problems.push(message.text())
-  })
-  page.on('pageerror', (error) => problems.push(String(error)))
-  await page.goto(new URL(path, url).href)
-  await page.getByText('Backend knows').waitFor()
-  return { context, page, problems, calls }
-}
-
-// on runs a scenario on a page of its own, in a fresh profile.
-const on = (path, options, run) => async () => {
-  const visited = await visit(path, options)
-  try {
-    await run(visited)
-    if (!options.flawed) assert.deepEqual(visited.problems, [], 'console errors')
-  } catch (error) {
-    error.stack += `\nconsole: ${visited.problems.join('\n')}\npage: ${await visited.page.locator('body').innerText()}`
-    throw error
-  } finally {
-    await visited.context.close()
-  }
-}
-
-const button = (page, name) => page.getByRole('button', { name, exact: true })
-const signedIn = (page) => page.getByRole('heading', { name: 'Signed in as: John Doe' })
-
-async function signIn(page, flow = 'By web message') {
-  await page.getByLabel(flow).check()
-  await button(page, 'Sign in').click()
-  await signedIn(page).waitFor()
-  await page.getByRole('timer').waitFor()
-}
-
-// postedToken signs in and has the token that the page posted. It rotates no key,
-// so it leaves the verifier's fetches for unknown keys to who asks for them.
-async function postedToken(page) {
-  const [request] = await Promise.all([page.waitForRequest('**/session'), signIn(page)])
-  return new URLSearchParams(request.postData()).get('idtoken')
-}
-
-const sessionOf = async (context) => (await context.cookies(url)).find(({ name }) => name === 'session')
-
-// raw sends one request without a browser, with the page's cookies if wanted.
-function raw(method, path, { headers = {}, body = '' } = {}) {
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: '127.0.0.1', port: app.port, method, path, headers: { host: app.host, ...headers } }, async (response) => {
-      let text = ''
-      for await (const chunk of response) text += chunk
-      const description = text.startsWith('{') ? JSON.parse(text).error_description : undefined
-      resolve({ status: response.statusCode, headers: response.headers, text, code: description?.split(':')[0] })
-    })
-    request.on('error', reject)
-    request.end(body)
-  })
-}
-
-const form = { 'content-type': 'application/x-www-form-urlencoded' }
-
-// --- the provider, first: its verifier still has both fetches for unknown keys
+// --- the tenant's switches, first: the backend still has both fetches for unknown keys
 
 const answer = (page) => page.locator('#provider-result')
 const flip = async (page, name) => Promise.all([page.waitForResponse(/\/demo\/provider\/./), button(page, name).click()])
@@ -109,7 +25,7 @@ await scenario("provider down: my token passes, a new key's gets 503 with Retry-
   await signIn(page)
   await flip(page, 'Take it down')
   await button(page, 'Send my token').click()
-  await answer(page).getByText('Your token passes').waitFor()
+  await answer(page).getByText('Your token is accepted').waitFor()
   const [response] = await Promise.all([page.waitForResponse('**/check'), button(page, 'Send a token of a new key').click()])
   assert.equal(response.status(), 503)
   assert.match(response.headers()['retry-after'], /^[1-9]\d*$/)
@@ -117,20 +33,21 @@ await scenario("provider down: my token passes, a new key's gets 503 with Retry-
   await answer(page).getByText('keys_unavailable').waitFor()
   await answer(page).getByText(/^Retry-After: \d+$/).waitFor()
   await button(page, 'Send my token').click()
-  await answer(page).getByText('Your token passes').waitFor()
+  await answer(page).getByText('Your token is accepted').waitFor()
   assert.ok(await sessionOf(context))
   await page.reload()
   await signedIn(page).waitFor()
   await flip(page, 'Bring it up')
+  await answer(page).filter({ hasNotText: /./ }).waitFor({ state: 'attached' }) // it was of the outage
 }))
 
 await scenario('provider up again: a rotated key is accepted on its first token, a removed one is refused', on('/', {}, async ({ page }) => {
   await signIn(page)
   await flip(page, 'Rotate the key')
   await button(page, 'Send a token of a new key').click()
-  await answer(page).getByText('A new key’s token passes').waitFor()
+  await answer(page).getByText('A new key’s token is accepted').waitFor()
   await button(page, 'Send my token').click()
-  await answer(page).getByText('Your token passes').waitFor()
+  await answer(page).getByText('Your token is accepted').waitFor()
   await flip(page, 'Remove the old key')
   await button(page, 'Send my token').click()
   await answer(page).getByText('unknown_key', { exact: true }).waitFor()
@@ -139,7 +56,7 @@ await scenario('provider up again: a rotated key is accepted on its first token,
 
 // --- signing in
 
-const clients = [['/', 'the small script'], ['/sdk', "the vendor's SDK"]]
+const clients = [['/', 'the small script'], ['/sdk', "ReachFive's SDK"]]
 
 for (const [path, client] of clients) {
   for (const flow of ['By redirect', 'By web message']) {
@@ -154,7 +71,7 @@ for (const [path, client] of clients) {
       assert.equal(posts[0].resourceType(), 'xhr')
       assert.equal((await posts[0].response()).status(), 200)
       assert.equal(page.url(), new URL(path, url).href, 'the code has left the address bar')
-      for (const text of ['john.doe@example.com (verified)', 'RS256', 'the configured one; the token has no say in it']) {
+      for (const text of ['john.doe@example.com (verified)', 'RS256', 'as configured, whatever the token’s header says']) {
         await page.getByText(text).waitFor()
       }
       assert.match(await page.getByRole('timer').innerText(), /^in 2[34]:\d\d:\d\d$/)
@@ -194,15 +111,35 @@ for (const [path, client] of clients) {
   }))
 }
 
-await scenario('the tab may be loaded anew: the session goes on, the token is gone', on('/', {}, async ({ page }) => {
+await scenario('a reloaded page has the session, and no token', on('/', {}, async ({ page }) => {
   await signIn(page)
   await page.reload()
   await signedIn(page).waitFor()
-  await page.getByText('the ID token is gone').waitFor()
+  await page.getByText('no longer has the ID token').waitFor()
   assert.ok(await button(page, 'Send my token').isDisabled())
 }))
 
-await scenario('an answer of another sign-in is not taken', on('/?code=stolen&state=another', {}, async ({ page, context }) => {
+const busyOnce = () => {
+  let answered = false
+  return async (route, pathname) => {
+    if (answered || pathname !== '/session' || route.request().method() !== 'POST') return undefined
+    answered = true
+    await route.fulfill({
+      status: 503, contentType: 'application/json', headers: { 'Retry-After': '1' },
+      body: '{"error":"temporarily_unavailable","error_description":"keys_unavailable: the keys cannot be fetched now"}',
+    })
+    return true
+  }
+}
+await scenario('a backend that cannot decide yet is asked again when it says so', on('/', { rewrite: busyOnce() }, async ({ page, calls }) => {
+  await button(page, 'Sign in').click()
+  await page.getByText('The backend cannot decide yet (keys_unavailable). Trying again in 1 s.').waitFor()
+  await signedIn(page).waitFor()
+  assert.equal(calls.filter((call) => call === 'GET /oauth/authorize').length, 1, 'one sign-in')
+  assert.equal(await page.locator('#message').innerText(), '')
+}))
+
+await scenario('an answer of another sign-in is not accepted', on('/?code=stolen&state=another', {}, async ({ page, context }) => {
   await page.getByText('The answer belongs to another sign-in').waitFor()
   assert.equal(new URL(page.url()).search, '')
   assert.equal(await sessionOf(context), undefined)
@@ -224,7 +161,7 @@ const forgeries = {
 
 for (const [name, code] of Object.entries(forgeries)) {
   await scenario(`fool it: ${name} is 401 ${code}`, on('/', {}, async ({ page }) => {
-    const [response] = await Promise.all([page.waitForResponse('**/check'), button(page, name).click()])
+    const [response] = await Promise.all([page.waitForResponse('**/check/forged'), button(page, name).click()])
     assert.equal(response.status(), 401)
     const row = page.getByRole('listitem').filter({ has: button(page, name) })
     await row.getByText('401', { exact: true }).waitFor()
@@ -295,45 +232,13 @@ for (const [name, method, path, sent, status, code] of badInput) {
   })
 }
 
-// --- the page itself
-
-await scenario('the page works without a mouse', on('/', {}, async ({ page }) => {
-  const reach = async (id, key = 'Tab') => {
-    for (let i = 0; i < 40; i++) {
-      if (await page.evaluate((id) => document.activeElement.matches(id), id)) return
-      await page.keyboard.press(key)
-    }
-    assert.fail(`${id} cannot be reached`)
-  }
-  await reach('[name=flow]')
-  await page.keyboard.press('ArrowDown')
-  await reach('#submit')
-  await page.keyboard.press('Enter')
-  await signedIn(page).waitFor()
-  await page.waitForFunction(() => document.activeElement.id === 'who-title')
-  await reach('[data-forgery=expired]')
-  await page.keyboard.press('Space')
-  await page.getByText('expired', { exact: true }).waitFor()
-  await reach('#sign-out', 'Shift+Tab')
-  await page.keyboard.press('Enter')
-  await button(page, 'Sign in').waitFor()
-  await page.waitForFunction(() => document.activeElement.id === 'email')
-}))
-
-for (const colorScheme of ['light', 'dark']) {
-  await scenario(`the page fits 400 px, ${colorScheme}`, on('/', { viewport: { width: 400, height: 800 }, colorScheme }, async ({ page }) => {
-    await signIn(page)
-    await button(page, 'Try them all').click()
-    await page.getByText('unknown_key', { exact: true }).waitFor()
-    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 400)
-  }))
-}
+await look(flags.screenshots)
 
 await scenario('a browser that does not trust the certificate is told why the SDK cannot sign in', async () => {
   const other = await launch()
   try {
     await on('/sdk', { in: other, flawed: true }, async ({ page }) => {
-      await page.getByRole('alert').filter({ hasText: 'does not trust the tenant’s certificate: make demo-sdk' }).waitFor()
+      await page.getByRole('alert').filter({ hasText: 'does not trust the tenant’s certificate. make demo-sdk' }).waitFor()
       assert.ok(await button(page, 'Sign in').isDisabled())
     })()
     await on('/', { in: other }, async ({ page }) => signIn(page))()
@@ -350,10 +255,9 @@ const strict = async (route, pathname) => {
   return true
 }
 await scenario("measured: the SDK's frame needs one style attribute beyond the strict policy", async () => {
-  // A page that the test answers itself is of no network to Chromium, which
-  // would ask for permission before it lets such a page reach loopback.
-  const args = [`--ignore-certificate-errors-spki-list=${spki}`, '--disable-features=LocalNetworkAccessChecks']
-  const other = await launch({ args })
+  // To Chromium a page that the test answers itself comes from no network. It
+  // would ask for permission before such a page may call loopback.
+  const other = await launchTrusting({ args: ['--disable-features=LocalNetworkAccessChecks'] })
   try {
     await on('/sdk', { in: other, rewrite: strict, flawed: true }, async ({ page, problems }) => {
       await signIn(page)
@@ -366,30 +270,12 @@ await scenario("measured: the SDK's frame needs one style attribute beyond the s
 })
 
 const undeclared = (route, pathname) => pathname === '/web/before-sdk.js' ? route.fulfill({ body: '', contentType: 'text/javascript' }).then(() => true) : undefined
-await scenario("measured: without its global declared the SDK's bundle evaluates a string, which the policy refuses", on('/sdk', { rewrite: undeclared, flawed: true }, async ({ page, problems }) => {
+await scenario("measured: if its global is not declared, the SDK's bundle evaluates a string, which the policy refuses", on('/sdk', { rewrite: undeclared, flawed: true }, async ({ page, problems }) => {
   await page.getByRole('alert').waitFor()
   assert.match(problems.join('\n'), /unsafe-eval|TrustedScript/)
 }))
 
-if (flags.screenshots) {
-  for (const colorScheme of ['light', 'dark']) {
-    await scenario(`screenshot, ${colorScheme}`, on('/', { colorScheme }, async ({ page }) => {
-      await signIn(page)
-      await button(page, 'Try them all').click()
-      await page.waitForFunction(() => document.querySelectorAll('#forgeries .pill').length === 9)
-      await button(page, 'Send my token').click()
-      await answer(page).getByText('Your token passes').waitFor()
-      await page.evaluate(() => document.activeElement.blur())
-      await page.mouse.move(0, 0)
-      await page.screenshot({ path: join(flags.screenshots, `demo-${colorScheme}.png`), fullPage: true })
-    }))
-  }
-}
-
 await scenario('no request left the machine', () => assert.deepEqual([...away], []))
 
-await browser.close()
-elsewhere.closeAllConnections()
-elsewhere.close()
-stop()
+await end()
 finish()

@@ -1,3 +1,3 @@
-// The SDK's bundle assigns this global, and where it is not declared falls back
-// on evaluating a string, for which the policy would have to allow eval.
+// The SDK's bundle assigns this global. If it is not declared, the bundle evaluates
+// a string instead, for which the policy would have to allow eval.
 globalThis.regeneratorRuntime = undefined

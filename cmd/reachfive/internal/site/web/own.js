@@ -1,5 +1,5 @@
-// A small client that speaks to the tenant as the vendor's browser SDK does:
-// password login, then the code by redirect or web message, then PKCE.
+// A small client that makes the same calls as ReachFive's browser SDK: password
+// login, then the code by redirect or web message, then PKCE.
 
 const scope = 'openid profile email'
 
@@ -59,7 +59,7 @@ export function ownClient({ tenant, clientId, redirectUri }) {
   return {
     exchange,
 
-    // signIn has tokens for a web message; for a redirect the page leaves.
+    // signIn returns tokens for a web message. For a redirect the page is left.
     async signIn({ email, password, nonce, state, webMessage }) {
       const { tkn } = await post('/identity/v1/password/login', { scope, email, password })
       const verifier = randomText()
@@ -72,7 +72,7 @@ export function ownClient({ tenant, clientId, redirectUri }) {
       const url = `${tenant}/oauth/authorize?${query}`
       if (webMessage) return exchange(await framed(url, state))
       location.assign(url)
-      return new Promise(() => {}) // the page is leaving
+      return new Promise(() => {}) // the browser leaves the page
     },
 
     async signOut({ refreshToken, accessToken }) {

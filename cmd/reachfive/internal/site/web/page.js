@@ -8,8 +8,9 @@ const byID = (id) => document.getElementById(id)
 let client
 let tokens // in this page's memory only
 let deadline // of the ID token, by this browser's clock, in milliseconds
+let up // whether the tenant is up
 
-// make builds an element; text goes in as text.
+// make returns an element. Strings become text, never markup.
 function make(tag, className, ...content) {
   const element = document.createElement(tag)
   element.className = className
@@ -21,7 +22,7 @@ function say(text) {
   byID('message').textContent = text
 }
 
-// send posts idtoken= as the SDK's guide has it, by XMLHttpRequest.
+// send posts idtoken= with XMLHttpRequest, as the SDK's guide does.
 function send(path, token) {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest()
@@ -42,7 +43,7 @@ function reasonOf(xhr) {
   }
 }
 
-// showAnswer tells status, reason and challenge of what the backend said.
+// showAnswer shows the status, the reason and the challenge of an answer.
 function showAnswer(place, xhr, accepted) {
   const kind = xhr.status === 200 ? 'good' : xhr.status === 503 ? 'wait' : 'bad'
   const verdict = make('p', 'verdict', make('span', `pill ${kind}`, String(xhr.status)))
@@ -89,7 +90,7 @@ async function startSignIn(event) {
   }
 }
 
-// comeBack takes the code out of the address, where it does not stay.
+// comeBack removes the code from the address bar and signs in with it.
 async function comeBack() {
   const query = new URLSearchParams(location.search)
   if (!query.has('code') && !query.has('error')) return
@@ -105,8 +106,20 @@ async function comeBack() {
   }
 }
 
+// postSession posts the token. If the backend cannot decide yet, because it has
+// spent its fetches of unknown keys, the token is posted again when it asks for it.
+async function postSession(idToken) {
+  const xhr = await send('/session', idToken)
+  const seconds = Number(xhr.getResponseHeader('Retry-After'))
+  if (xhr.status !== 503 || !(seconds > 0 && seconds <= 15)) return xhr
+  say(`The backend cannot decide yet (${reasonOf(xhr).code}). Trying again in ${seconds} s.`)
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+  say('')
+  return send('/session', idToken)
+}
+
 async function finishSignIn(result) {
-  const xhr = await send('/session', result.idToken)
+  const xhr = await postSession(result.idToken)
   if (xhr.status !== 200) {
     const { code, text } = reasonOf(xhr)
     return say(`${xhr.status} ${code}: ${text}`)
@@ -137,11 +150,11 @@ async function showSession(name) {
   ])
   byID('sign-in').hidden = true
   byID('who').hidden = false
-  if (!tokens) byID('unchecked').textContent = 'The page was loaded anew: the session goes on, the ID token is gone.'
+  if (!tokens) byID('unchecked').textContent = 'The page was reloaded: the session continues, but the page no longer has the ID token.'
 }
 
-// signOut ends the session here, then the tokens at the tenant, from where the
-// page comes back.
+// signOut ends the session, then revokes the tokens. The tenant's logout redirects
+// back to this page.
 async function signOut() {
   const ending = tokens
   const response = await fetch('/session', { method: 'DELETE' })
@@ -159,7 +172,7 @@ function showSignedOut() {
   byID('sign-in').hidden = false
   byID('checks').hidden = true
   byID('unchecked').hidden = false
-  byID('unchecked').textContent = 'Nothing now: you have signed out.'
+  byID('unchecked').textContent = 'Nothing: you have signed out.'
   byID('send-mine').disabled = true
   byID('email').focus()
 }
@@ -168,14 +181,14 @@ function showSignedOut() {
 
 function showChecks(checked) {
   const rows = [
-    ['Algorithm', checked.algorithm, 'the configured one; the token has no say in it'],
+    ['Algorithm', checked.algorithm, 'as configured, whatever the token’s header says'],
     ['Key', checked.key.id, `RSA, ${checked.key.bits} bits, thumbprint ${checked.key.thumbprint}`],
-    ['Signature', 'verified', 'before a byte of the claims was read'],
-    ['Issuer', checked.issuer, 'this tenant, to the letter'],
-    ['Audience', checked.audience.join(', '), 'this client, and nobody else'],
-    ['Nonce', 'of this browser', 'the token belongs to the sign-in that began here'],
+    ['Signature', 'verified', 'before the claims are read'],
+    ['Issuer', checked.issuer, 'exactly this tenant'],
+    ['Audience', checked.audience.join(', '), 'this client and no other'],
+    ['Nonce', 'of this browser', 'the token belongs to the sign-in that this browser started'],
   ]
-  const timer = make('span', '', make('b', 'timer', ''), make('small', '', 'refused from that second on'))
+  const timer = make('span', '', make('b', 'timer', ''), make('small', '', 'then the token is refused'))
   timer.firstChild.setAttribute('role', 'timer')
   timer.firstChild.id = 'timer'
   byID('checks').replaceChildren(
@@ -201,7 +214,7 @@ function tick() {
 
 async function forge(kind) {
   const response = await fetch(`/demo/token/${kind}`, { method: 'POST' })
-  if (!response.ok) throw new Error('The demo made no token')
+  if (!response.ok) throw new Error('The demo returned no token')
   const { token, provider } = await response.json()
   showProvider(provider)
   return token
@@ -214,20 +227,26 @@ function listForgeries() {
     const result = make('div', 'result', make('p', 'what', what))
     result.setAttribute('role', 'status')
     button.addEventListener('click', guarded(async () => {
-      showAnswer(result, await send('/check', await forge(kind)), 'It was taken in!')
+      showAnswer(result, await send('/check/forged', await forge(kind)), 'It was accepted!')
     }))
     return make('li', '', button, result)
   }))
 }
 
-// --- the provider
+// --- the tenant
+
+// keyList shows the last five key IDs.
+function keyList(ids) {
+  const older = ids.length - 5
+  return (ids.slice(-5).join(', ') || 'none') + (older > 0 ? ` and ${older} older` : '')
+}
 
 function showProvider(state) {
-  const keys = (ids) => ids.join(', ') || 'none'
+  up = state.up
   facts(byID('state'), [
-    ['Tenant', make('span', `pill ${state.up ? 'good' : 'wait'}`, state.up ? 'up' : 'down')],
-    ['It publishes', keys(state.published)],
-    ['Backend knows', keys(state.known)],
+    ['Status', make('span', `pill ${state.up ? 'good' : 'wait'}`, state.up ? 'up' : 'down')],
+    ['Published keys', keyList(state.published)],
+    ['Keys in the backend', keyList(state.known)],
     ['Key fetches', `${state.fetches}, ${state.failures} failed`],
   ])
   const power = document.querySelector('[data-switch=down], [data-switch=up]')
@@ -244,14 +263,21 @@ async function provider(path, method) {
 
 async function ask(token, whose, isNew) {
   const xhr = await send('/check', token)
-  showAnswer(byID('provider-result'), xhr, `${whose} passes, by ${keyOf(xhr)}`)
-  byID('budget').hidden = !isNew || reasonOf(xhr).code !== 'unknown_key'
+  showAnswer(byID('provider-result'), xhr, `${whose} is accepted, signed with ${keyOf(xhr)}`)
+  byID('budget').hidden = !(isNew && up && xhr.status !== 200)
   await provider('', 'GET')
+}
+
+// flip changes the tenant. An answer from before no longer holds.
+async function flip(name) {
+  await provider(`/${name}`, 'POST')
+  byID('provider-result').replaceChildren()
+  byID('budget').hidden = true
 }
 
 const keyOf = (xhr) => xhr.status === 200 ? JSON.parse(xhr.responseText).checked.key.id : ''
 
-// guarded runs one action at a time for its button, and tells what failed.
+// guarded runs one action at a time for each button, and shows its error.
 function guarded(action) {
   return async (event) => {
     const button = event.currentTarget
@@ -274,7 +300,7 @@ function wire() {
   byID('form').addEventListener('submit', startSignIn)
   byID('sign-out').addEventListener('click', guarded(signOut))
   for (const button of document.querySelectorAll('[data-switch]')) {
-    button.addEventListener('click', guarded(async () => provider(`/${button.dataset.switch}`, 'POST')))
+    button.addEventListener('click', guarded(() => flip(button.dataset.switch)))
   }
   byID('send-mine').addEventListener('click', guarded(() => ask(tokens.idToken, 'Your token')))
   byID('send-new').addEventListener('click', guarded(async () => ask(await forge('new-key'), 'A new key’s token', true)))
@@ -300,11 +326,11 @@ async function main() {
   sessionStorage.removeItem('signed-out')
   await provider('', 'GET')
   const settings = { ...config, redirectUri }
-  if (config.mode === 'no-sdk') return whyNot('The vendor’s SDK is not part of this command: make demo-sdk brings it, in a browser that trusts the tenant’s certificate.')
+  if (config.mode === 'no-sdk') return whyNot('This command does not contain ReachFive’s SDK. make demo-sdk installs it, and opens a browser that trusts the tenant’s certificate.')
   try {
     client = config.mode === 'own' ? ownClient(settings) : await sdkClient(settings)
   } catch {
-    return whyNot('The SDK speaks https only, and this browser does not trust the tenant’s certificate: make demo-sdk opens one that does.')
+    return whyNot('ReachFive’s SDK needs https, and this browser does not trust the tenant’s certificate. make demo-sdk opens a browser that does.')
   }
   const name = sessionStorage.getItem('signed-in')
   await comeBack()
