@@ -15,10 +15,10 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-// road is one way through Verify: what a benchmark times, and what the tests
-// below hold to a number of allocations. The comparison with other libraries,
-// and with the bare signature, is in benchmarks/.
-type road struct {
+// verification is one call of Verify and how it ends. A benchmark times it, and a test
+// limits its allocations. benchmarks/ has the comparison with other libraries and
+// with the bare signature.
+type verification struct {
 	name     string
 	verifier *reachfive.Verifier
 	token    string
@@ -26,8 +26,9 @@ type road struct {
 	allocs   float64 // at most
 }
 
-// roads are warmed up: keys fetched, headers known, budgets spent.
-func roads(tb testing.TB) []road {
+// verifications returns them warmed up: the keys are fetched, the headers known and the
+// budgets spent.
+func verifications(tb testing.TB) []verification {
 	tb.Helper()
 	rs256 := reachfivetest.NewTenant(tb, reachfivetest.InMemory())
 	hs256 := reachfivetest.NewTenant(tb, reachfivetest.InMemory(), reachfivetest.WithHS256())
@@ -43,7 +44,7 @@ func roads(tb testing.TB) []road {
 		}
 		return rs256.Token(reachfivetest.Claim("custom_fields", fields))
 	}
-	all := []road{
+	all := []verification{
 		{"RS256", rsa, good, "", 25},
 		{"RS256 cached", rs256.Verifier(reachfive.WithTokenCache(100)), good, "", 3},
 		{"HS256", hmac, secret, "", 25},
@@ -81,7 +82,7 @@ func roads(tb testing.TB) []road {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	for _, r := range roads(b) {
+	for _, r := range verifications(b) {
 		b.Run(r.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -94,7 +95,7 @@ func BenchmarkVerify(b *testing.B) {
 }
 
 func BenchmarkVerifyParallel(b *testing.B) {
-	for _, r := range roads(b)[:2] {
+	for _, r := range verifications(b)[:2] {
 		b.Run(r.name, func(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
@@ -108,7 +109,7 @@ func BenchmarkVerifyParallel(b *testing.B) {
 	}
 }
 
-// A token of any size is refused by its length, and never copied.
+// A token that is too long is refused by its length and not copied.
 func BenchmarkVerifyOf100MiB(b *testing.B) {
 	v, huge := reachfivetest.NewTenant(b, reachfivetest.InMemory()).Verifier(), strings.Repeat("A", 100<<20)
 	b.ReportAllocs()
@@ -119,9 +120,9 @@ func BenchmarkVerifyOf100MiB(b *testing.B) {
 	}
 }
 
-// allocations is the least that one call of f allocates. The most, and the
-// mean, depend on when the collector empties a sync.Pool, and under the race
-// detector a pool forgets at random.
+// allocations returns the lowest number of allocations of one call of f. The mean
+// depends on when the garbage collector empties a sync.Pool, and under the race
+// detector a pool drops items at random.
 func allocations(f func()) float64 {
 	least := math.Inf(1)
 	for range 200 {
@@ -131,7 +132,7 @@ func allocations(f func()) float64 {
 }
 
 func TestVerifyAllocatesLittle(t *testing.T) {
-	for _, r := range roads(t) {
+	for _, r := range verifications(t) {
 		t.Run(r.name, func(t *testing.T) {
 			got := allocations(func() { _, _ = r.verifier.Verify(t.Context(), r.token) })
 			t.Logf("%v allocations", got)

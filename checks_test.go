@@ -25,6 +25,7 @@ const (
 )
 
 func TestChecks(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	claims := map[string]any{
 		"iat": now.Add(-time.Hour).Unix(), "auth_time": now.Add(-2 * time.Hour).Unix(),
@@ -100,6 +101,7 @@ func TestChecks(t *testing.T) {
 }
 
 func TestCheckTellsTheClientWhatWouldDo(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	v, token := hs256Verifier(t, now), hs256(t, payload(now, nil))
 
@@ -116,6 +118,7 @@ func TestCheckTellsTheClientWhatWouldDo(t *testing.T) {
 }
 
 func TestCheckErrorIsKeptForErrorsIs(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	banned := errors.New("banned")
 	_, err := hs256Verifier(t, now).Verify(t.Context(), hs256(t, payload(now, nil)),
@@ -126,6 +129,7 @@ func TestCheckErrorIsKeptForErrorsIs(t *testing.T) {
 }
 
 func TestCheckThatReturnsAnErrorWithoutACodeForbids(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1512138917, 0)
 	for name, refusal := range map[string]error{
 		"an empty Error": &reachfive.Error{}, "a nil *Error": (*reachfive.Error)(nil), "an empty Code": reachfive.Code(""),
@@ -145,6 +149,7 @@ func TestCheckThatReturnsAnErrorWithoutACodeForbids(t *testing.T) {
 }
 
 func TestCheckThatGivesUpWithTheCallerIsNoRefusal(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := hs256Verifier(t, now).Verify(ctx, hs256(t, payload(now, nil)),
@@ -156,6 +161,7 @@ func TestCheckThatGivesUpWithTheCallerIsNoRefusal(t *testing.T) {
 }
 
 func TestObserverIsToldHowTheCallersContextEnded(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	for want, ended := range map[reachfive.Code]func(context.Context) (context.Context, context.CancelFunc){
 		"canceled": context.WithCancel,
@@ -176,12 +182,14 @@ func TestObserverIsToldHowTheCallersContextEnded(t *testing.T) {
 }
 
 func TestChecksOfAUserMadeByHandGoByTimeNow(t *testing.T) {
+	t.Parallel()
 	u := &reachfive.User{AuthTime: time.Now().Add(-time.Minute)}
 	require.NoError(t, reachfive.MaxAge(2*time.Minute)(t.Context(), u))
 	require.ErrorIs(t, reachfive.MaxAge(30*time.Second)(t.Context(), u), reachfive.CodeReauthenticationRequired)
 }
 
 func TestANilErrorInAnErrorIsNoPanic(t *testing.T) {
+	t.Parallel()
 	var err error = (*reachfive.Error)(nil)
 	assert.NotErrorIs(t, err, reachfive.CodeExpired)
 	assert.Empty(t, reachfive.CodeOf(err))
@@ -190,6 +198,7 @@ func TestANilErrorInAnErrorIsNoPanic(t *testing.T) {
 
 // What nobody asked for is not given by a token that happens to have it empty.
 func TestACheckForNothingFailsOnATokenThatHasNothing(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	nothing := sha256.Sum256(nil)
 	token := hs256(t, payload(now, map[string]any{
@@ -217,6 +226,7 @@ func TestACheckForNothingFailsOnATokenThatHasNothing(t *testing.T) {
 
 // The longest time that there is goes by no token of an unknown age.
 func TestNoAgeIsLongEnoughForATimeThatIsMissing(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	_, err := hs256Verifier(t, now).Verify(t.Context(), hs256(t, payload(now, nil)), reachfive.MaxAge(math.MaxInt64))
 	require.ErrorIs(t, err, reachfive.CodeReauthenticationRequired)
@@ -227,6 +237,7 @@ func TestNoAgeIsLongEnoughForATimeThatIsMissing(t *testing.T) {
 }
 
 func TestANegativeMaxAgeAsksForASignInNow(t *testing.T) {
+	t.Parallel()
 	err := reachfive.MaxAge(-1)(t.Context(), &reachfive.User{AuthTime: time.Now()})
 	refusal, ok := errors.AsType[*reachfive.Error](err)
 	require.True(t, ok)
@@ -235,6 +246,7 @@ func TestANegativeMaxAgeAsksForASignInNow(t *testing.T) {
 }
 
 func TestACheckKeepsTheValuesThatItWasMadeWith(t *testing.T) {
+	t.Parallel()
 	for name, makeCheck := range map[string]func(...string) reachfive.Check{
 		"AMR": reachfive.AMR, "ACR": reachfive.ACR, "AuthType": reachfive.AuthType,
 	} {
@@ -259,6 +271,7 @@ func TestACheckKeepsTheValuesThatItWasMadeWith(t *testing.T) {
 
 // A caller who has gone does not turn a verdict into none.
 func TestCheckThatRefusesAfterTheCallersContextEndedStillForbids(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -272,6 +285,7 @@ func TestCheckThatRefusesAfterTheCallersContextEndedStillForbids(t *testing.T) {
 }
 
 func TestARefusalIsItsOwnCodeAndNoOther(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	_, err := hs256Verifier(t, now).Verify(t.Context(), hs256(t, payload(now, map[string]any{"sub": nil})))
 	for _, code := range append(allCodes(t), "", "of nobody") {

@@ -87,6 +87,7 @@ func genPayload() *rapid.Generator[map[string]any] {
 // Any good payload comes back as it was signed: in the fields, in Claims, through
 // json.Marshal and json.Unmarshal, and as the payload of another token.
 func TestAnyGoodPayloadRoundTrips(t *testing.T) {
+	t.Parallel()
 	targets := []*target{newTarget(t, "HS256"), newTarget(t, "RS256")}
 	headers := []string{`{"alg":"HS256","typ":"JWT"}`, `{"alg":"RS256","typ":"JWT","kid":"any"}`}
 	rapid.Check(t, func(rt *rapid.T) {

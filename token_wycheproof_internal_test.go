@@ -197,6 +197,7 @@ func (d deviations) run(t *testing.T, path string) (accepted, refused int) {
 }
 
 func TestWycheproofJWS(t *testing.T) {
+	t.Parallel()
 	deviations{
 		259: "the payload is empty: no ID token, and the gate takes no empty segment",
 		372: "a '?' stands in the header, and the corpus calls it valid",
@@ -205,6 +206,7 @@ func TestWycheproofJWS(t *testing.T) {
 }
 
 func TestWycheproofJWK(t *testing.T) {
+	t.Parallel()
 	deviations{
 		2:  "a symmetric key of a JWK Set is no client secret",
 		13: "a symmetric key of a JWK Set is no client secret",
@@ -212,12 +214,14 @@ func TestWycheproofJWK(t *testing.T) {
 }
 
 func TestWycheproofJWC(t *testing.T) {
+	t.Parallel()
 	deviations{
 		48: "a symmetric key of a JWK Set is no client secret",
 	}.run(t, "wycheproof/json_web_crypto_test.json")
 }
 
 func TestWycheproofRSASignatures(t *testing.T) {
+	t.Parallel()
 	var file struct {
 		NumberOfTests int
 		TestGroups    []struct {
@@ -258,6 +262,7 @@ func TestWycheproofRSASignatures(t *testing.T) {
 }
 
 func TestWycheproofHMACs(t *testing.T) {
+	t.Parallel()
 	var file struct {
 		NumberOfTests int
 		TestGroups    []struct {
@@ -296,6 +301,7 @@ func TestWycheproofHMACs(t *testing.T) {
 // Of the JOSE cookbook two tokens are of our algorithms and compact. Every JSON
 // form, detached and unencoded payload, other algorithm and JWE is refused.
 func TestCookbook(t *testing.T) {
+	t.Parallel()
 	accepted, refused := make(map[string]bool), 0
 	err := filepath.WalkDir("testdata/cookbook", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".json" || filepath.Base(filepath.Dir(path)) == "jwk" {
@@ -341,6 +347,7 @@ func TestCookbook(t *testing.T) {
 // The keys of the cookbook: the public RSA key is admitted, the private one and
 // every other kind are not.
 func TestCookbookJWKs(t *testing.T) {
+	t.Parallel()
 	paths, err := filepath.Glob("testdata/cookbook/jwk/*.json")
 	require.NoError(t, err)
 	require.Len(t, paths, 6)

@@ -79,17 +79,19 @@ func TestTokenCacheTakesTokensOfUpTo4KiB(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		c := newCached(t, nil)
+		tokenWith := func(note int) string {
+			return c.Token(reachfivetest.Claim("custom_fields", map[string]string{"note": strings.Repeat("n", note)}))
+		}
 		kept, left := "", ""
-		for n := 1500; left == ""; n++ {
-			token := c.Token(reachfivetest.Claim("custom_fields", map[string]string{"note": strings.Repeat("n", n)}))
-			if len(token) <= 4096 {
+		for n := (4090 - len(tokenWith(0))) * 3 / 4; left == ""; n++ {
+			if token := tokenWith(n); len(token) <= 4096 {
 				kept = token
 			} else {
 				left = token
 			}
 		}
-		require.Greater(t, len(kept), 4090)
-		require.Less(t, len(left), 4103)
+		require.Greater(t, len(kept), 4093)
+		require.Less(t, len(left), 4100)
 		c.wantMiss(t, kept)
 		c.wantHit(t, kept)
 		c.wantMiss(t, left)

@@ -116,6 +116,7 @@ func verdict(err error) string {
 // Every vector goes its road twice, by a Verifier with a token cache and by
 // one without: what is remembered of the first time must not change the second.
 func TestVectors(t *testing.T) {
+	t.Parallel()
 	verdicts := make(map[string]int)
 	for name, file := range vectorFiles(t) {
 		t.Run(name, func(t *testing.T) {
@@ -159,6 +160,7 @@ func vectorRules() []string {
 }
 
 func TestVectorsCoverEveryRuleAndCode(t *testing.T) {
+	t.Parallel()
 	type vector struct{ rule, want, mutation string }
 	type verdictOf struct{ name, algorithm string }
 	var (
@@ -207,6 +209,7 @@ func TestVectorsCoverEveryRuleAndCode(t *testing.T) {
 
 // The generator and the files are one: who changes either runs go generate.
 func TestVectorsAreWhatTheGeneratorWrites(t *testing.T) {
+	t.Parallel()
 	files, err := vectors.Files()
 	require.NoError(t, err)
 	for name, want := range files {

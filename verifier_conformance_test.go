@@ -20,10 +20,11 @@ import (
 	kit "github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-// The tests of the OpenID conformance suite for relying parties that a verifier
-// of ID tokens can have, by their names there.
+// These are the tests of the OpenID conformance suite for relying parties that
+// apply to a verifier of ID tokens, under their names in the suite.
 
 func TestRPIDTokenSigRS256(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		assert.Empty(t, codeOf(t, tenant.Verifier(), tenant.Token()))
@@ -31,6 +32,7 @@ func TestRPIDTokenSigRS256(t *testing.T) {
 }
 
 func TestRPIDTokenIsRefused(t *testing.T) {
+	t.Parallel()
 	hs := []kit.Option{kit.WithHS256()}
 	signed := func(mods ...kit.Mod) func(*testing.T, *kit.Tenant) string {
 		return func(_ *testing.T, tenant *kit.Tenant) string { return tenant.Token(mods...) }
@@ -84,6 +86,7 @@ func es256(t *testing.T, tenant *kit.Tenant) string {
 }
 
 func TestRPKIDAbsent(t *testing.T) {
+	t.Parallel()
 	t.Run("single", func(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			tenant := memoryTenant(t)
@@ -107,6 +110,7 @@ func TestRPKIDAbsent(t *testing.T) {
 }
 
 func TestRPSigningKeyRotation(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		v := tenant.Verifier()
@@ -119,6 +123,7 @@ func TestRPSigningKeyRotation(t *testing.T) {
 }
 
 func TestRPIgnoresAnUnparseableKeyInTheJWKS(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		tenant.PublishRaw(`{"kty":"EC","crv":"P-256"}`, `"key"`, `{"kty":"RSA","n":"!","e":"AQAB"}`)
@@ -126,9 +131,10 @@ func TestRPIgnoresAnUnparseableKeyInTheJWKS(t *testing.T) {
 	})
 }
 
-// Faults that other verifiers have had, replayed.
+// The tests below replay vulnerabilities of other verifiers.
 
 func TestCVE202026160AnArrayIsNoWayAroundAud(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		for _, aud := range []any{[]string{}, []string{""}, []string{"other"}, []string{"other", tenant.ClientID}, ""} {
@@ -147,6 +153,7 @@ func TestCVE202530204And202527144ManyDotsCostNothing(t *testing.T) {
 }
 
 func TestCVE202451744ABadSignatureIsNotHiddenByExpiry(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		assert.Equal(t, reachfive.CodeInvalidSignature, codeOf(t, tenant.Verifier(), tenant.Token(kit.Expired(), kit.WrongKey())))
@@ -155,6 +162,7 @@ func TestCVE202451744ABadSignatureIsNotHiddenByExpiry(t *testing.T) {
 }
 
 func TestCVE202559420AnUnknownCritIsRefused(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		token := tenant.Token(kit.Header("crit", []string{"cnf"}), kit.Header("cnf", "x"))
@@ -163,6 +171,7 @@ func TestCVE202559420AnUnknownCritIsRefused(t *testing.T) {
 }
 
 func TestCVE202522149ARemovedKeyIsNotKept(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]reachfive.Option{"plain": nil, "with a token cache": {reachfive.WithTokenCache(10)}} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -181,8 +190,9 @@ func TestCVE202522149ARemovedKeyIsNotKept(t *testing.T) {
 	}
 }
 
-// One kid at two issuers: what one of them signed is nothing to the other.
+// Two issuers may use the same kid for different keys.
 func TestCVE202649998AKeyIsNotCachedByItsKIDAlone(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		ours, theirs := memoryTenant(t), memoryTenant(t, kit.WithName("other.localhost"))
 		theirs.ReplaceKey(theirs.KID()) // not the key that ours has
@@ -196,6 +206,7 @@ func TestCVE202649998AKeyIsNotCachedByItsKIDAlone(t *testing.T) {
 }
 
 func TestCVE202649478NoRedirectLeadsToOtherKeys(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant, attacker := memoryTenant(t), memoryTenant(t, kit.WithName("attacker.localhost"))
 		attacker.ReplaceKey(attacker.KID())
@@ -210,6 +221,7 @@ func TestCVE202649478NoRedirectLeadsToOtherKeys(t *testing.T) {
 }
 
 func TestCVE202229217And202633322And202648523ThePublicKeyIsNoSecret(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		v := tenant.Verifier()
@@ -223,6 +235,7 @@ func TestCVE202229217And202633322And202648523ThePublicKeyIsNoSecret(t *testing.T
 }
 
 func TestCVE202642576NoJWKMakesItPanic(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		v := tenant.Verifier()
@@ -238,6 +251,7 @@ func TestCVE202642576NoJWKMakesItPanic(t *testing.T) {
 }
 
 func TestCVE202655076EmailVerifiedIsNotCoerced(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		for _, value := range []any{"true", "false", 1, 0, "1", []bool{true}, map[string]any{}} {
@@ -247,6 +261,7 @@ func TestCVE202655076EmailVerifiedIsNotCoerced(t *testing.T) {
 }
 
 func TestCVE20169122OneGoodSignatureOfSeveralIsNotEnough(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		h, p, s := segmentsOf(tenant.Token())
@@ -260,6 +275,7 @@ func TestCVE20169122OneGoodSignatureOfSeveralIsNotEnough(t *testing.T) {
 }
 
 func TestCVE202428180NothingIsDecryptedOrInflated(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		tenant := memoryTenant(t)
 		header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"dir","enc":"A128GCM","zip":"DEF"}`))

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -60,10 +61,14 @@ type generator struct {
 	rsa   map[string]*rsa.PrivateKey
 	files map[string]*File
 	file  *File // that vectors go to
+
+	signatures map[string][]byte // by key and text
 }
 
 func newGenerator() (*generator, error) {
-	g := &generator{rsa: make(map[string]*rsa.PrivateKey), files: make(map[string]*File)}
+	g := &generator{
+		rsa: make(map[string]*rsa.PrivateKey), files: make(map[string]*File), signatures: make(map[string][]byte),
+	}
 	for _, name := range []string{"1", "2", "attacker", "1024", "e3"} {
 		text, err := testKeys.ReadFile("testkeys/rsa-" + name + ".pem")
 		if err != nil {
@@ -124,13 +129,19 @@ type signer struct {
 	sign func(signed string) []byte
 }
 
+// by signs with an RSA key. Most vectors sign one of a few texts, so the
+// signatures are kept: they are deterministic, and take a millisecond each.
 func (g *generator) by(key string) signer {
 	return signer{rs256, func(signed string) []byte {
+		if known, ok := g.signatures[key+"."+signed]; ok {
+			return slices.Clone(known)
+		}
 		sum := sha256.Sum256([]byte(signed))
 		signature, err := rsa.SignPKCS1v15(nil, g.rsa[key], crypto.SHA256, sum[:])
 		if err != nil {
 			panic(err) // a fixed key: it signs, or the generator is broken
 		}
+		g.signatures[key+"."+signed] = slices.Clone(signature)
 		return signature
 	}}
 }
