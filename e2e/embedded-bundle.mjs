@@ -3,8 +3,8 @@
 //
 //   node e2e/embedded-bundle.mjs [FOLDER]
 //
-// FOLDER is examples/embedded/bundle without one, which git ignores: the
-// vendor's code is never committed.
+// FOLDER defaults to examples/embedded/bundle. Git ignores that folder, because
+// the vendor's code must not be committed.
 
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'

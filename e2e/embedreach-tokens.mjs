@@ -1,5 +1,5 @@
-// Asks two JWT libraries that nobody here wrote about embedreach's tokens:
-// jsonwebtoken, which the Reach documentation's sample signs with, and jose.
+// Verifies embedreach's tokens with two independent JWT libraries: jsonwebtoken,
+// which the sample in Reach's documentation uses, and jose.
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -21,7 +21,7 @@ const names = [
 const identities = names.map((Name, i) => ({
   Email: `user+${i}@acme.example`, Name, ExternalID: `user-${i}`, TenantExternalID: `tenant/${i % 3}`,
 }))
-// Every printable character of the first two pages, so that no escape is missed.
+// Every printable character up to U+04FF, so that no escape is missed.
 for (let from = 0x20; from < 0x500; from += 60) {
   const text = Array.from({ length: 60 }, (_, i) => from + i).filter((c) => c < 0x7f || c > 0x9f)
   identities.push({
@@ -78,7 +78,7 @@ await scenario("claims are those of the vendor sample's jwt.sign(payload, secret
 await scenario('jsonwebtoken signs the same token byte for byte, given the fields in the order of the table', () => {
   let compared = 0
   minted.tenant.forEach((token, i) => {
-    // Go writes U+2028 and U+2029 as escapes, which is the same string in JSON.
+    // Go writes U+2028 and U+2029 as escapes: the same string, in other bytes.
     if (/[\u2028\u2029]/.test(identities[i].Name)) return
     assert.equal(token, jwt.sign(claimsOf(identities[i]), secret))
     compared++

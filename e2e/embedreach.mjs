@@ -1,7 +1,7 @@
 // Drives examples/embedded in Debian's Chromium with Reach's own React
-// components: sign-in, the bridge, and a new token each time the SDK asks.
-// No request leaves the machine: api.embedreach.com is answered here, every
-// other host is aborted and listed.
+// components: the sign-in, the bridge, and a new token each time the SDK asks.
+// No request leaves the machine: this script answers for api.embedreach.com, and
+// aborts and lists requests to every other host.
 //
 //   node e2e/embedreach.mjs [--screenshot FILE.png] [--headed]
 
@@ -26,13 +26,13 @@ const partnerId = 'partner-42'
 const email = 'jane@acme.example'
 const password = 'correct horse battery staple'
 
-// Every host but Reach's API that the components speak to, all telemetry or
-// feature flags. A new one is a change worth knowing of.
+// The hosts that the components call besides Reach's API, for telemetry and
+// feature flags. The last scenario fails if a version adds one.
 const telemetryHosts = ['app.launchdarkly.com', 'events.launchdarkly.com']
 
 const temp = mkdtempSync(join(tmpdir(), 'embedded-'))
 const aborted = new Map()
-// 127.0.0.1 is another site to the browser than localhost.
+// To the browser, 127.0.0.1 is not the same site as localhost.
 const sitesSeen = []
 const elsewhere = createServer((request, response) => {
   sitesSeen.push(`${request.url} ${request.headers['sec-fetch-site']}`)
@@ -48,14 +48,17 @@ async function startBackend() {
     cwd: fileURLToPath(new URL('../examples', import.meta.url)), stdio: 'inherit',
   })
   await bundle(join(temp, 'bundle'))
-  const args = ['-addr', '127.0.0.1:0', '-bundle', join(temp, 'bundle'), '-partner-id', partnerId]
+  const args = ['--addr', '127.0.0.1:0', '--bundle', join(temp, 'bundle'), '--partner-id', partnerId]
   backend = spawn(binary, args, { env: { ...process.env, REACH_SHARED_JWT_SECRET: secret }, stdio: ['ignore', 'pipe', 'inherit'] })
-  for await (const line of createInterface({ input: backend.stdout })) return new URL(line).origin
+  for await (const line of createInterface({ input: backend.stdout })) {
+    const page = /^The page is (http:\/\/localhost:\d+)\/\.$/.exec(line)
+    if (page) return page[1]
+  }
   throw new Error('the example ended before it served')
 }
 
-// visit opens a fresh browser context on the page. api decides what Reach's
-// API answers; what the page did is gathered in the result.
+// visit opens the page in a new browser context. api answers in place of Reach's
+// API. The result records what the page did.
 async function visit({ api = answerReach, rewrite } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 1180 } })
   const seen = { api: [], reachTokens: [], problems: [] }
@@ -90,8 +93,8 @@ async function visit({ api = answerReach, rewrite } = {}) {
   })
   page.on('console', (message) => {
     if (message.type() !== 'error') return
-    // A status that the scenario asked for, an aborted telemetry request and
-    // what LaunchDarkly says about it are no faults of the page.
+    // The page is not at fault for a status that the scenario caused, for an
+    // aborted telemetry request, or for what LaunchDarkly prints about it.
     if (/Failed to load resource|LaunchDarkly|launchdarkly\.com/.test(message.text() + message.location().url)) return
     seen.problems.push(message.text())
   })
@@ -114,14 +117,14 @@ async function until(condition, what, limit = 15_000) {
   assert.fail(`not within ${limit / 1000} s: ${what}`)
 }
 
-// heard waits for that many answers of our endpoint, which may be read later
-// than the page has shown what came of them; no more than that have come.
+// heard waits until this many answers of our endpoint have been read, which may
+// be later than the page shows their effect, and fails if there are more.
 async function heard(seen, answers) {
   await until(() => seen.reachTokens.length >= answers, `${answers} answers with a token`)
   assert.equal(seen.reachTokens.length, answers)
 }
 
-// What the components show of what Reach's API answered.
+// The heading that the components show from the answer of Reach's API.
 const opened = (page) => page.getByRole('heading', { name: 'Welcome, new puppy' })
 
 const faded = () => {
@@ -133,7 +136,7 @@ const faded = () => {
 
 const verify = (token) => jwt.verify(token, secret, { algorithms: ['HS256'] })
 
-// within runs a scenario in a browser context of its own.
+// within runs a scenario in a new browser context.
 const within = (options, run) => async () => {
   const visited = await visit(options)
   try {
@@ -148,7 +151,7 @@ const within = (options, run) => async () => {
 }
 
 async function scenarios() {
-  await scenario('a wrong password is refused, and Reach hears nothing', within({}, async ({ page, seen }) => {
+  await scenario('a wrong password is refused, and Reach is not called', within({}, async ({ page, seen }) => {
     await signIn(page, email, 'wrong')
     await page.getByRole('alert').filter({ hasText: /\S/ }).waitFor()
     assert.deepEqual(seen.api, [])
@@ -175,8 +178,8 @@ async function scenarios() {
     if (flags.screenshot) await page.screenshot({ path: flags.screenshot })
   }))
 
-  // A token lasts for whole seconds: the new one differs only from the next
-  // second on, as it does in life, an hour later.
+  // The times in a token are whole seconds: a new token differs from the first
+  // one only if it is made in a later second.
   const expired = async (call, seen) => {
     seen.expired ??= call.token
     if (call.token !== seen.expired) return answerReach(call)
@@ -253,10 +256,10 @@ async function scenarios() {
     assert.equal(opaque, '')
     assert.equal(response.status(), 401)
     assert.equal(response.headers()['access-control-allow-origin'], undefined)
-    // The browser marks such a request, as a server of the test's own sees.
+    // The browser marks such a request: the test's own server sees it.
     await evil.evaluate((url) => fetch(url, { mode: 'no-cors' }), `http://localhost:${elsewhere.address().port}/marked`)
     assert.ok(sitesSeen.includes('/marked cross-site'), sitesSeen.join(', '))
-    // With that mark a good ID token gets nothing either.
+    // A request with that mark is refused even with a good ID token.
     const forged = await fetch(`${origin}/reach-authtoken`, { headers: { authorization, 'sec-fetch-site': 'cross-site' } })
     assert.equal(forged.status, 403)
     assert.equal(await forged.text(), '{"success":false,"error":"Cross-site request refused"}')

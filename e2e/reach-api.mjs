@@ -1,4 +1,4 @@
-// What the test answers in place of https://api.embedreach.com: the few calls
+// The answers of the test in place of https://api.embedreach.com, for the calls
 // that Reach's ViewAutomationModal makes on its first screen.
 
 const mail = `<!doctype html>

@@ -1,33 +1,31 @@
-// Command chi protects a chi router: a route for everybody, one that knows its
-// visitors, one for users, and one that asks for a recent sign-in. A page of
-// another origin may call it.
+// Command chi protects the routes of a chi router: one is open, one takes users
+// and visitors, one needs a user, and one needs a user who signed in less than
+// five minutes ago. A page of another origin may call them.
 package main
 
 import (
 	"encoding/json"
-	"log"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/examples/internal/demo"
 )
 
 func main() {
-	v, err := reachfive.New(os.Getenv("REACHFIVE_DOMAIN"), os.Getenv("REACHFIVE_CLIENT_ID"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: newRouter(v), ReadHeaderTimeout: 5 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	// In your service: v, err := reachfive.New("acme.reach5.net", "AtnY5xDg4fbanentihip")
+	demo.Main(func(d *demo.Demo) (demo.Server, error) {
+		d.Try(demo.Routes()...)
+		return &http.Server{Handler: newRouter(d.Verifier), ReadHeaderTimeout: 5 * time.Second}, nil
+	})
 }
 
 func newRouter(v reachfive.TokenVerifier, opts ...reachfive.MiddlewareOption) http.Handler {
 	r := chi.NewRouter()
-	// Outside the verification, so that a preflight, which has no token, is
-	// answered and the page can read a refusal.
+	// It wraps the verification, so that it answers preflights, which carry no
+	// token, and the page can read why it was refused.
 	r.Use(allowOrigin("https://app.example.com"))
 	r.Get("/health", hello)
 	r.With(reachfive.Middleware(v, append(opts, reachfive.Optional())...)).Get("/greeting", hello)

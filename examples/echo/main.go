@@ -1,25 +1,24 @@
-// Command echo protects an Echo server: a route for everybody, one that knows
-// its visitors, one for users, and one that asks for a recent sign-in.
+// Command echo protects the routes of an Echo server: one is open, one takes
+// users and visitors, one needs a user, and one needs a user who signed in less
+// than five minutes ago.
 package main
 
 import (
-	"log"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/labstack/echo/v5"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/examples/internal/demo"
 )
 
 func main() {
-	v, err := reachfive.New(os.Getenv("REACHFIVE_DOMAIN"), os.Getenv("REACHFIVE_CLIENT_ID"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: newEcho(v), ReadHeaderTimeout: 5 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	// In your service: v, err := reachfive.New("acme.reach5.net", "AtnY5xDg4fbanentihip")
+	demo.Main(func(d *demo.Demo) (demo.Server, error) {
+		d.Try(demo.Routes()...)
+		return &http.Server{Handler: newEcho(d.Verifier), ReadHeaderTimeout: 5 * time.Second}, nil
+	})
 }
 
 func newEcho(v reachfive.TokenVerifier, opts ...reachfive.MiddlewareOption) http.Handler {

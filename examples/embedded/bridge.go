@@ -16,7 +16,7 @@ func bridge(v reachfive.TokenVerifier, signer *embedreach.Signer, members *membe
 		if !ok {
 			return embedreach.Identity{}, embedreach.ErrUnauthenticated
 		}
-		// The verified subject decides; nothing of the request itself does.
+		// The verified subject decides, whatever else the request says.
 		tenant, err := members.tenantOf(r.Context(), user.Issuer, user.Subject)
 		if err != nil {
 			return embedreach.Identity{}, err
@@ -28,13 +28,14 @@ func bridge(v reachfive.TokenVerifier, signer *embedreach.Signer, members *membe
 			TenantExternalID: tenant,
 		}, nil
 	}
-	// An address that nobody has proved to own must not speak for a business.
+	// Without this, a user could sign up with the address of somebody else's
+	// business.
 	verified := reachfive.Require(reachfive.EmailVerified())
 	return reachfive.Middleware(v)(verified(signer.Handler(identify)))
 }
 
-// displayName is what Reach shows: it wants a name, and not every profile has
-// one.
+// displayName falls back on other claims: Reach requires a name, and a profile
+// may lack one.
 func displayName(user *reachfive.User) string {
 	switch {
 	case user.Name != "":

@@ -9,25 +9,21 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-// demoSignIn is the path under which the demo shows the embedded tenant to the
-// page, so that any browser can sign in without trusting a certificate made a
-// second ago. A real tenant needs none of this file.
+// demoSignIn is the path under which the page reaches the tenant inside this
+// process, so that a browser need not trust the tenant's new certificate. With a
+// real tenant nothing of this file runs.
 const demoSignIn = "/demo-tenant"
 
-// demoUser is who can sign in to the embedded tenant.
+// The user who can sign in at the tenant inside this process.
 const (
 	demoEmail    = "jane@acme.example"
 	demoPassword = "correct horse battery staple"
 	demoTenant   = "acme-pets"
 )
 
-// startDemo starts a ReachFive tenant inside this process, with one user who
-// works for demoTenant and one who works for nobody.
-func startDemo(ctx context.Context, m *members) (*reachfivetest.Tenant, error) {
-	tenant, err := reachfivetest.Start()
-	if err != nil {
-		return nil, err
-	}
+// addDemoUsers adds a user who works for demoTenant, and one who works for no
+// tenant.
+func addDemoUsers(tenant *reachfivetest.Tenant, m *members) error {
 	subject := tenant.AddUser(demoPassword, map[string]any{
 		"email": demoEmail, "email_verified": true,
 		"name": "Jane Doe", "given_name": "Jane", "family_name": "Doe",
@@ -35,14 +31,10 @@ func startDemo(ctx context.Context, m *members) (*reachfivetest.Tenant, error) {
 	tenant.AddUser(demoPassword, map[string]any{
 		"email": "stranger@elsewhere.example", "email_verified": true, "name": "A. Stranger",
 	})
-	if err := m.add(ctx, tenant.Issuer(), subject, demoTenant); err != nil {
-		_ = tenant.Close()
-		return nil, err
-	}
-	return tenant, nil
+	return m.add(context.Background(), tenant.Issuer(), subject, demoTenant)
 }
 
-// demoProxy passes the page's sign-in requests on to the tenant.
+// demoProxy forwards the page's sign-in requests to the tenant.
 func demoProxy(tenant *reachfivetest.Tenant) http.Handler {
 	target := &url.URL{Scheme: "https", Host: tenant.Domain}
 	return http.StripPrefix(demoSignIn, &httputil.ReverseProxy{

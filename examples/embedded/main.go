@@ -1,13 +1,9 @@
-// Embedded shows the whole bridge between ReachFive and the Reach embedded UI:
-// a page signs in with ReachFive, the backend verifies the ID token, looks up
-// the user's business in SQLite, and mints the Reach token that the page's
-// ReachProvider takes, and takes anew each time it asks.
+// Command embedded is the whole bridge between ReachFive and Reach's embedded
+// UI. Its page signs in with ReachFive. The backend verifies the ID token, looks
+// up the user's business in SQLite, and signs the Reach token that the page's
+// ReachProvider needs, and a new one each time the provider asks.
 //
-//	go run ./embedded                      # with a ReachFive tenant of its own
-//	REACH_SHARED_JWT_SECRET=... go run ./embedded -domain acme.reach5.net \
-//		-client-id AtnY5xDg4fbanentihip -partner-id ... -members members.db
-//
-// bridge.go is the part to copy, members.go the part to replace.
+// Copy bridge.go, and replace members.go by your own table.
 package main
 
 import (
@@ -15,114 +11,80 @@ import (
 	"crypto/rand"
 	"errors"
 	"flag"
-	"fmt"
+	"io/fs"
+	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
-	"github.com/reachfive-community/reachfive"
 	"github.com/reachfive-community/reachfive/embedreach"
+	"github.com/reachfive-community/reachfive/examples/internal/demo"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil {
-		slog.Error("embedded", "error", err)
-		os.Exit(1)
-	}
-}
-
-type settings struct {
-	addr, bundle, domain, clientID, partnerID, members, secret string
-}
-
-func parse(args []string) (settings, error) {
-	var s settings
-	flags := flag.NewFlagSet("embedded", flag.ContinueOnError)
-	flags.StringVar(&s.addr, "addr", "localhost:8080", "where to listen")
-	flags.StringVar(&s.bundle, "bundle", "embedded/bundle", "the folder of the bundled script")
-	flags.StringVar(&s.domain, "domain", "", "your ReachFive domain; empty: a tenant of the demo's own")
-	flags.StringVar(&s.clientID, "client-id", "", "your ReachFive client ID")
-	flags.StringVar(&s.partnerID, "partner-id", "demo-partner", "your Reach partner ID")
-	flags.StringVar(&s.members, "members", ":memory:", "the SQLite file that maps users to tenants")
-	if err := flags.Parse(args); err != nil {
-		return settings{}, err
-	}
-	// The environment, not a flag: a command line is for everyone to see.
-	s.secret = os.Getenv("REACH_SHARED_JWT_SECRET")
-	if s.secret == "" && s.domain == "" {
-		s.secret = rand.Text() + rand.Text() // a demo that reaches nobody needs no real one
-	}
-	return s, nil
-}
-
-// run serves until ctx ends. The first line it prints is the page's address.
-func run(ctx context.Context, args []string, out *os.File) error {
-	s, err := parse(args)
-	if err != nil {
-		return err
-	}
-	members, err := openMembers(ctx, s.members)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = members.close() }()
-
-	cfg := pageConfig{ReachFive: "https://" + s.domain, ClientID: s.clientID}
-	var (
-		opts   []reachfive.Option
-		signIn http.Handler
-	)
-	if s.domain == "" {
-		tenant, err := startDemo(ctx, members)
+	folder := flag.String("bundle", "embedded/bundle", "the `folder` of the bundled script")
+	partnerID := flag.String("partner-id", "demo-partner", "your Reach partner `ID`")
+	table := flag.String("members", ":memory:", "the SQLite `file` that maps users to tenants")
+	demo.Main(func(d *demo.Demo) (demo.Server, error) {
+		members, err := openMembers(context.Background(), *table)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		defer func() { _ = tenant.Close() }()
-		s.domain, s.clientID, opts = tenant.Domain, tenant.ClientID, tenant.Options()
-		cfg, signIn = pageConfig{ReachFive: demoSignIn, ClientID: tenant.ClientID}, demoProxy(tenant)
-	}
+		secret, err := sharedSecret(d)
+		if err != nil {
+			return nil, err
+		}
+		signer, err := embedreach.NewSigner(secret, *partnerID, embedreach.WithLogger(slog.Default()))
+		if err != nil {
+			return nil, err
+		}
 
-	verifier, err := reachfive.New(s.domain, s.clientID, opts...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = verifier.Close() }()
-	signer, err := embedreach.NewSigner(s.secret, s.partnerID, embedreach.WithLogger(slog.Default()))
-	if err != nil {
-		return err
-	}
-	handler, err := site(cfg, os.DirFS(s.bundle), bridge(verifier, signer, members), signIn)
-	if err != nil {
-		return err
-	}
-	return serve(ctx, s.addr, handler, out, signIn != nil)
+		cfg := pageConfig{ReachFive: "https://" + d.Domain, ClientID: d.ClientID}
+		var signIn http.Handler
+		if d.Tenant != nil {
+			cfg.ReachFive, signIn = demoSignIn, demoProxy(d.Tenant)
+			if err := addDemoUsers(d.Tenant, members); err != nil {
+				return nil, err
+			}
+		}
+		bundle := os.DirFS(*folder)
+		handler, err := site(cfg, bundle, bridge(d.Verifier, signer, members), signIn)
+		if err != nil {
+			return nil, err
+		}
+		describe(d, *folder, bundle)
+		return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}, nil
+	})
 }
 
-func serve(ctx context.Context, addr string, handler http.Handler, out *os.File, demo bool) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return err
+// sharedSecret comes from the environment: everybody on the machine can read a
+// command line.
+func sharedSecret(d *demo.Demo) (string, error) {
+	secret := os.Getenv("REACH_SHARED_JWT_SECRET")
+	switch {
+	case secret != "":
+		return secret, nil
+	case d.Tenant == nil:
+		return "", errors.New("REACH_SHARED_JWT_SECRET is not set")
 	}
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		return errors.Join(err, listener.Close())
+	return rand.Text() + rand.Text(), nil // a demo that reaches nobody needs no real one
+}
+
+// describe prints the page's address and commands for the bridge.
+func describe(d *demo.Demo, folder string, bundle fs.FS) {
+	// localhost, and not 127.0.0.1: the sign-in returns to a registered address.
+	d.Note("The page is http://localhost:%s/.", d.Port)
+	if d.Tenant != nil {
+		d.Note("Sign in as %s with: %s", demoEmail, demoPassword)
 	}
-	_, _ = fmt.Fprintf(out, "http://localhost:%s/\n", port)
-	if demo {
-		_, _ = fmt.Fprintf(out, "sign in as %s with: %s\n", demoEmail, demoPassword)
+	if missing(bundle) {
+		log.Printf("%s has no page.js. %s", folder, howToBundle)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	ended := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer ended()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	d.Try(
+		demo.Command{Line: `curl -i "$URL/reach-authtoken"`, Want: `401 missing_token`},
+		demo.Command{Line: `curl -i -H "Authorization: Bearer $GOOD" "$URL/reach-authtoken"`, Want: `200 "token"`},
+		demo.Command{Line: `curl -i -H "Authorization: Bearer not.a.token" "$URL/reach-authtoken"`, Want: `401 malformed_token`},
+		demo.Command{Line: `curl -i -H "Authorization: Bearer $EXPIRED" "$URL/reach-authtoken"`, Want: `401 expired`},
+	)
 }

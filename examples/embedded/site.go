@@ -11,15 +11,23 @@ import (
 //go:embed web/index.html web/page.css
 var page embed.FS
 
-// pageConfig is what the page's script has to know, and nothing secret.
+// pageConfig is what the page's script needs to know. Nothing in it is secret.
 type pageConfig struct {
-	ReachFive string `json:"reachFive"` // where the sign-in lives
+	ReachFive string `json:"reachFive"` // the address of the sign-in
 	ClientID  string `json:"clientId"`
 }
 
-// site is the whole server: the page, its bundled script, and the bridge. The
-// bundle holds the vendor's code, so it is built by `make e2e` or by the
-// README's one line, and never committed.
+// howToBundle says where the page's script comes from. It contains Reach's code,
+// which is not ours to commit.
+const howToBundle = "Run `make demo-embedded` in the root of the repository: it builds the script from npm packages, and starts this program."
+
+// missing reports whether the page's script has not been built.
+func missing(bundle fs.FS) bool {
+	_, err := fs.Stat(bundle, "page.js")
+	return err != nil
+}
+
+// site is the whole server: the page, its bundled script, and the bridge.
 func site(cfg pageConfig, bundle fs.FS, reachToken, signIn http.Handler) (http.Handler, error) {
 	configJSON, err := json.Marshal(cfg)
 	if err != nil {
@@ -37,16 +45,23 @@ func site(cfg pageConfig, bundle fs.FS, reachToken, signIn http.Handler) (http.H
 		_, _ = w.Write(configJSON)
 	})
 	mux.Handle("GET /bundle/", http.StripPrefix("/bundle/", http.FileServerFS(bundle)))
-	mux.Handle("/", http.FileServerFS(files))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if missing(bundle) {
+			http.Error(w, "The page's script is missing. "+howToBundle, http.StatusServiceUnavailable)
+			return
+		}
+		http.ServeFileFS(w, r, files, "index.html")
+	})
+	mux.Handle("GET /page.css", http.FileServerFS(files))
 	if signIn != nil {
 		mux.Handle(demoSignIn+"/", signIn)
 	}
 	return withPagePolicy(cfg, mux), nil
 }
 
-// withPagePolicy names every host that the page may speak to. Reach's
-// components ask LaunchDarkly for feature flags and set style attributes;
-// without that host they wait two seconds and go on.
+// withPagePolicy names every host that the page may call. Reach's components set
+// style attributes and ask LaunchDarkly for feature flags; if they cannot reach
+// it, they wait two seconds and continue.
 func withPagePolicy(cfg pageConfig, next http.Handler) http.Handler {
 	connect := []string{"'self'", "https://api.embedreach.com", "https://app.launchdarkly.com", "https://events.launchdarkly.com"}
 	if strings.HasPrefix(cfg.ReachFive, "https://") {

@@ -1,25 +1,25 @@
-// Command gin protects a gin engine: a route for everybody, one that knows its
-// visitors, one for users, and one that asks for a recent sign-in.
+// Command gin protects the routes of a gin engine: one is open, one takes users
+// and visitors, one needs a user, and one needs a user who signed in less than
+// five minutes ago.
 package main
 
 import (
-	"log"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/examples/internal/demo"
 )
 
 func main() {
-	v, err := reachfive.New(os.Getenv("REACHFIVE_DOMAIN"), os.Getenv("REACHFIVE_CLIENT_ID"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: newEngine(v), ReadHeaderTimeout: 5 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	// In your service: v, err := reachfive.New("acme.reach5.net", "AtnY5xDg4fbanentihip")
+	gin.SetMode(gin.ReleaseMode)
+	demo.Main(func(d *demo.Demo) (demo.Server, error) {
+		d.Try(demo.Routes()...)
+		return &http.Server{Handler: newEngine(d.Verifier), ReadHeaderTimeout: 5 * time.Second}, nil
+	})
 }
 
 func newEngine(v reachfive.TokenVerifier, opts ...reachfive.MiddlewareOption) http.Handler {
@@ -34,7 +34,7 @@ func newEngine(v reachfive.TokenVerifier, opts ...reachfive.MiddlewareOption) ht
 }
 
 // hello answers with the subject of the user, "" for a visitor. The user is in
-// the context of the request: gin's own context does not look there.
+// the context of the request, where gin's own context does not look.
 func hello(c *gin.Context) {
 	subject := ""
 	if user, ok := reachfive.UserFromContext(c.Request.Context()); ok {
@@ -43,8 +43,8 @@ func hello(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"subject": subject})
 }
 
-// use makes a gin handler of a net/http middleware. Without the Abort gin would
-// call the next handler after a refusal too.
+// use turns a net/http middleware into a gin handler. It calls Abort because
+// gin would call the next handler after a refusal too.
 func use(middleware func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		passed := false

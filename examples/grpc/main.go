@@ -1,15 +1,12 @@
 // Command grpc protects a gRPC server. Health and reflection are open, one
-// method asks for a recent sign-in, and a stream ends when its token expires.
-// The service is grpc-go's own test service, in the place of yours.
+// method needs a recent sign-in, and a stream ends when its token expires. The
+// service is grpc-go's own test service.
 package main
 
 import (
 	"context"
 	"errors"
 	"io"
-	"log"
-	"net"
-	"os"
 	"time"
 
 	"google.golang.org/grpc"
@@ -19,22 +16,29 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/examples/internal/demo"
 	"github.com/reachfive-community/reachfive/reachfivegrpc"
 )
 
 func main() {
-	v, err := reachfive.New(os.Getenv("REACHFIVE_DOMAIN"), os.Getenv("REACHFIVE_CLIENT_ID"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:8080")
-	if err != nil {
-		log.Fatal(err)
-	}
-	log.Fatal(newServer(v).Serve(listener))
+	// In your service: v, err := reachfive.New("acme.reach5.net", "AtnY5xDg4fbanentihip")
+	demo.Main(func(d *demo.Demo) (demo.Server, error) {
+		d.Try(calls()...)
+		return newServer(d.Verifier), nil
+	})
 }
 
-// rules is a function of its own so that a test can hold it to the server.
+func calls() []demo.Command {
+	return []demo.Command{
+		{Line: `grpcurl -plaintext "$ADDR" list`, Want: `grpc.testing.TestService`},
+		{Line: `grpcurl -plaintext "$ADDR" grpc.testing.TestService/UnaryCall`, Want: `Unauthenticated missing_token`},
+		{Line: `grpcurl -plaintext -H "authorization: Bearer $GOOD" "$ADDR" grpc.testing.TestService/UnaryCall`, Want: `username`},
+		{Line: `grpcurl -plaintext -H "authorization: Bearer $EXPIRED" "$ADDR" grpc.testing.TestService/UnaryCall`, Want: `Unauthenticated expired`},
+		{Line: `grpcurl -plaintext -H "authorization: Bearer $OLD" "$ADDR" grpc.testing.TestService/EmptyCall`, Want: `Unauthenticated reauthentication_required max_age`},
+	}
+}
+
+// rules is a function so that a test can compare it with the server's methods.
 func rules() []reachfivegrpc.Option {
 	return []reachfivegrpc.Option{
 		reachfivegrpc.Public("/grpc.health.v1.Health/*",
@@ -63,7 +67,7 @@ func (service) UnaryCall(ctx context.Context, _ *testgrpc.SimpleRequest) (*testg
 	return &testgrpc.SimpleResponse{Username: user.Subject}, nil
 }
 
-// EmptyCall asks for a recent sign-in: see rules.
+// EmptyCall needs a recent sign-in: see rules.
 func (service) EmptyCall(context.Context, *testgrpc.Empty) (*testgrpc.Empty, error) {
 	return &testgrpc.Empty{}, nil
 }

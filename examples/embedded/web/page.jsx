@@ -8,7 +8,7 @@ const theme = {
   styles: { primary: '262 48% 38%', ring: '262 48% 38%', 'font-body': 'system-ui, sans-serif', 'font-heading': 'system-ui, sans-serif' },
 }
 
-// What the page shows of the user; the backend alone decides who it is.
+// The page only shows this; the backend decides who the user is.
 function payload(idToken) {
   const part = idToken.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')
   return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part), (c) => c.charCodeAt(0))))

@@ -5,7 +5,7 @@ async function fetchReachToken(idToken) {
   const response = await fetch('/reach-authtoken', { headers: { Authorization: `Bearer ${idToken}` } })
   const answer = await response.json()
   if (!response.ok) {
-    // The bridge says error; what stands before it says error_description.
+    // The middleware before the bridge sends error_description, the bridge error.
     const failure = new Error(answer.error_description ?? answer.error)
     failure.status = response.status
     throw failure
@@ -14,11 +14,10 @@ async function fetchReachToken(idToken) {
 }
 
 // Reach shows the embedded UI for the user of idToken. ReachProvider 0.1.104
-// reads authToken on its first render only and ignores what
-// onReauthRequested returns, so a new token is a new key: React throws the
-// old provider away and mounts one that has the new token. (Of its components,
-// Engage cannot stand alone in that version: it wants a router that only the
-// bundle itself could give it. ViewAutomationModal brings one.)
+// reads authToken on its first render only, and ignores what onReauthRequested
+// returns. Each token therefore gets a new key, so that React mounts a new
+// provider. The component is ViewAutomationModal because it brings a router; in
+// that version Engage needs one that only the vendor's bundle could provide.
 export function Reach({ idToken, automationId, theme, onSignedOut, onError }) {
   const [grant, setGrant] = useState({ token: null, count: 0 })
 
@@ -28,8 +27,8 @@ export function Reach({ idToken, automationId, theme, onSignedOut, onError }) {
       setGrant(({ count }) => ({ token, count: count + 1 }))
       return token
     } catch (failure) {
-      // 401: the ID token itself is over. Anything else, a 503 above all,
-      // says nothing about the user, who stays signed in.
+      // 401 means that the ID token is no longer good. Any other status says
+      // nothing about the user, who stays signed in.
       failure.status === 401 ? onSignedOut() : onError(failure)
     }
   }, [idToken, onSignedOut, onError])

@@ -1,6 +1,6 @@
-// ReachFive's browser protocol: password, then the authorization code with
-// PKCE (RFC 7636), as ReachFive's own SDK speaks it. A page of yours may use
-// the SDK instead; all that the rest of this page needs is the ID token.
+// The sign-in of ReachFive's browser SDK: the password, then the authorization
+// code with PKCE (RFC 7636). A page of yours may use the SDK instead: the rest of
+// this page needs nothing but the ID token.
 
 const codeVerifierKey = 'embedded.code_verifier'
 const stateKey = 'embedded.state'
@@ -25,8 +25,8 @@ async function post(url, body) {
   return answer
 }
 
-// signIn leaves the page; finishSignIn goes on when ReachFive has sent the
-// browser back.
+// signIn leaves the page. When ReachFive sends the browser back, finishSignIn
+// continues.
 export async function signIn({ reachFive, clientId }, email, password) {
   const scope = 'openid profile email'
   const { tkn } = await post(`${reachFive}/identity/v1/password/login`, { client_id: clientId, scope, email, password })
@@ -48,8 +48,8 @@ export async function signIn({ reachFive, clientId }, email, password) {
   }))
 }
 
-// finishSignIn resolves to the ID token, or to undefined where the page was
-// not opened by a sign-in. The code leaves the address bar at once.
+// finishSignIn resolves to the ID token, or to undefined if the page was not
+// opened by a sign-in. It removes the code from the address bar at once.
 export async function finishSignIn({ reachFive, clientId }) {
   const query = new URLSearchParams(location.search)
   const code = query.get('code')

@@ -1,0 +1,2 @@
+// Package examples holds programs to copy: README.md lists them.
+package examples
