@@ -17,7 +17,7 @@ MODULES = $(shell go list -m -f '{{.Dir}}')
 
 # Modules whose tests run programs that neither Go nor npm brings, and those programs.
 NEED_PROGRAMS = $(addprefix $(CURDIR)/,e2e reachfiveredis)
-PROGRAMS = prometheus promtool redis-server redis-sentinel redis-cli chromium
+PROGRAMS = curl prometheus promtool redis-server redis-sentinel redis-cli chromium
 
 # The newer of the two Go releases that are supported; go.work names the older.
 GO_NEXT = go1.27.4
@@ -82,7 +82,7 @@ race: setup ## test every module with the race detector
 
 .PHONY: test-go
 test-go: ## test, with the race detector, what needs nothing but Go and a C compiler
-	@scripts/setup cgo modules grpcurl ghz
+	@scripts/setup cgo modules curl grpcurl ghz
 	@go test -race -timeout 15m $(addsuffix /...,$(filter-out $(NEED_PROGRAMS),$(MODULES)))
 
 .PHONY: test-next
