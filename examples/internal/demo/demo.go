@@ -66,7 +66,6 @@ func (d *Demo) Try(commands ...Command) { d.commands = append(d.commands, comman
 func Main(newServer func(d *Demo) (Server, error)) {
 	address := flag.String("addr", "127.0.0.1:8080", "the `address` to listen on; port 0 takes a free port")
 	flag.Parse()
-	log.SetFlags(0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *address, os.Stdout, newServer)
 	stop()
