@@ -15,7 +15,7 @@ import (
 type IssuerVerifier struct {
 	verifiers  []*Verifier
 	algorithms []string // of the verifiers, each once
-	scratches  *scratches
+	buffers    *bufferPool
 }
 
 // ByIssuer returns a verifier for the tokens of all the verifiers. With it, one
@@ -51,7 +51,7 @@ func ByIssuer(verifiers ...*Verifier) (*IssuerVerifier, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	i := &IssuerVerifier{verifiers: slices.Clone(verifiers), scratches: new(scratches)}
+	i := &IssuerVerifier{verifiers: slices.Clone(verifiers), buffers: new(bufferPool)}
 	for _, v := range verifiers {
 		if !slices.Contains(i.algorithms, v.algorithm) {
 			i.algorithms = append(i.algorithms, v.algorithm)
@@ -144,8 +144,8 @@ func (i *IssuerVerifier) choose(idToken string) (*Verifier, error) {
 	if err := token.checkText(); err != nil {
 		return nil, err
 	}
-	s := i.scratches.get()
-	defer i.scratches.put(s)
+	s := i.buffers.get()
+	defer i.buffers.put(s)
 	s.token = append(s.token[:0], idToken...)
 
 	algorithm, err := i.algorithm(s, s.token[:len(token.header)])
@@ -174,7 +174,7 @@ func (i *IssuerVerifier) choose(idToken string) (*Verifier, error) {
 }
 
 // algorithm returns the token's alg, if one of the Verifiers has it.
-func (i *IssuerVerifier) algorithm(s *scratch, segment []byte) (string, error) {
+func (i *IssuerVerifier) algorithm(s *buffers, segment []byte) (string, error) {
 	header := s.decode(segment)
 	var err error
 	for _, algorithm := range i.algorithms {

@@ -67,7 +67,7 @@ func FuzzGate(f *testing.F) {
 		// What passes is byte for byte what its content encodes to.
 		for i, text := range []string{c.header, c.payload, c.signature} {
 			assert.Equal(t, base64.RawURLEncoding.EncodeToString(segments[i]), text)
-			decoded := new(scratch).decode([]byte(text))
+			decoded := new(buffers).decode([]byte(text))
 			assert.Equal(t, segments[i], decoded)
 		}
 		assert.Equal(t, token, c.header+"."+c.payload+"."+c.signature)
@@ -83,7 +83,7 @@ func FuzzHeader(f *testing.F) {
 	})
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for _, alg := range []string{algRS256, algHS256} {
-			var s scratch
+			var s buffers
 			h, err := readHeader(&s.reader, slices.Clone(text), alg)
 			kid, code := reference.Header(text, alg)
 			require.Equal(t, code, string(CodeOf(err)), "%q", text)
@@ -119,7 +119,7 @@ func FuzzClaims(f *testing.F) {
 
 // readClaims takes the steps 5 to 7 of the road.
 func (v *Verifier) readClaims(payload []byte) (*User, error) {
-	var s scratch
+	var s buffers
 	if err := s.claims.read(&s.reader, payload); err != nil {
 		return nil, err
 	}

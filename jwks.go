@@ -2,16 +2,17 @@ package reachfive
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/rsa"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -33,54 +34,54 @@ type publicKey struct {
 	rsa        *rsa.PublicKey
 }
 
-// keySet is the outcome of one good fetch. It is never changed, but for what
-// it remembers of the tokens that it verified, and so readers need no lock.
+// keySet is the usable keys of a JWK Set. It never changes, except for the key
+// that it remembers for the next token without a kid, so readers need no lock.
 type keySet struct {
 	keys       []*publicKey
 	byKID      map[string][]*publicKey
 	withoutKID []*publicKey
 	skipped    int
 
-	seq          uint64        // of the fetch; 0 if it came from the key store
-	fetchedAt    time.Time     // when the fetch began
-	refreshAfter time.Duration // from this age on the next request fetches ahead
-	lifetime     time.Duration
-	servesFor    time.Duration // the age at which it serves no more
-
-	headers        headerMemo
 	lastWithoutKID atomic.Pointer[publicKey] // verified the last token without kid
 }
 
-// age is how old the set is. A set from the future, after a clock without
-// monotonic reading was set back, is one whose lifetime is over.
-func (s *keySet) age(now time.Time) time.Duration {
-	age := elapsed(s.fetchedAt, now)
-	if age < 0 {
-		return s.lifetime
-	}
-	return age
-}
-
-// isFresh reports whether the lifetime of the set lasts; nil is no set.
-func (s *keySet) isFresh(now time.Time) bool { return s != nil && s.age(now) < s.lifetime }
-
-// serves reports whether tokens may be verified with the set; nil is no set.
-func (s *keySet) serves(now time.Time) bool { return s != nil && s.age(now) < s.servesFor }
+// KIDs implements keycache.Keys.
+func (s *keySet) KIDs() []string { return slices.Collect(maps.Keys(s.byKID)) }
 
 // candidates are the keys that may have signed a token with this kid.
 func (s *keySet) candidates(kid string) []*publicKey {
-	switch bearing := s.byKID[kid]; {
-	case kid == "":
+	if kid == "" {
 		return s.keys[:min(len(s.keys), maxCandidates)]
-	case len(bearing) > 0:
-		return bearing[:min(len(bearing), maxCandidates)]
+	}
+	if named := s.byKID[kid]; len(named) > 0 {
+		return named[:min(len(named), maxCandidates)]
 	}
 	return s.withoutKID[:min(len(s.withoutKID), maxCandidates)]
 }
 
-// bears reports whether a key has this kid, so that no other fetch is needed to
-// know whose the token claims to be.
-func (s *keySet) bears(kid string) bool { return kid != "" && len(s.byKID[kid]) > 0 }
+// hasKID reports whether a key has this kid: then no newer set can have a better
+// candidate for the token.
+func (s *keySet) hasKID(kid string) bool { return kid != "" && len(s.byKID[kid]) > 0 }
+
+// match returns the candidate whose signature this is, nil if there is none.
+func (s *keySet) match(verifier signatureVerifier, kid string, signed, signature []byte) *publicKey {
+	var first *publicKey
+	if kid == "" {
+		// The key that verified the last such token is the likeliest.
+		if first = s.lastWithoutKID.Load(); first != nil && verifier.rsa(signed, signature, first.rsa) {
+			return first
+		}
+	}
+	for _, key := range s.candidates(kid) {
+		if key != first && verifier.rsa(signed, signature, key.rsa) {
+			if kid == "" {
+				s.lastWithoutKID.Store(key)
+			}
+			return key
+		}
+	}
+	return nil
+}
 
 // verifiedBy is how a token's signature was verified.
 type verifiedBy struct {
@@ -88,15 +89,27 @@ type verifiedBy struct {
 	kid string     // the token's own
 }
 
-// finds reports whether the set still has this key, by kid and thumbprint, for a
-// token of this kid.
-func (s *keySet) finds(by verifiedBy) bool {
+// confirms reports whether the set still has this key, by kid and thumbprint, as
+// a candidate for a token of this kid.
+func (s *keySet) confirms(by verifiedBy) bool {
 	for _, k := range s.candidates(by.kid) {
 		if k == by.key || k.kid == by.key.kid && k.thumbprint == by.key.thumbprint {
 			return true
 		}
 	}
 	return false
+}
+
+// missing names the keys of other that the set lacks: by kid, or by thumbprint if
+// a key has no kid.
+func (s *keySet) missing(other *keySet) []string {
+	var names []string
+	for _, key := range other.keys {
+		if !s.has(key) {
+			names = append(names, cmp.Or(key.kid, key.thumbprint))
+		}
+	}
+	return names
 }
 
 // has reports whether this key, by kid and thumbprint, is in the set.
@@ -119,8 +132,8 @@ var (
 	errSkippable = errors.New("no usable JWK")
 )
 
-// parseKeySet reads a JWK Set (RFC 7517 section 5) key by key: one key that is
-// odd is skipped, and costs no other key its place.
+// parseKeySet reads a JWK Set (RFC 7517 section 5) key by key: a key that cannot
+// be used is skipped and counted, and does not affect the others.
 func parseKeySet(document []byte) (*keySet, error) {
 	keys, err := splitKeySet(document)
 	if err != nil {
@@ -151,41 +164,32 @@ func parseKeySet(document []byte) (*keySet, error) {
 }
 
 // splitKeySet finds the keys of a document without judging them: whatever is
-// wrong within one of them, a member twice or bad UTF-8, is that key's alone.
-func splitKeySet(document []byte) ([]jsontext.Value, error) {
+// wrong within one of them, a member twice or bad UTF-8, affects that key alone.
+func splitKeySet(document []byte) (keys []jsontext.Value, err error) {
 	d := jsontext.NewDecoder(bytes.NewBuffer(document),
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
+	if !readsDelimiter(d, '{') {
 		return nil, errDocument
 	}
-	var keys []jsontext.Value
 	found := false
 	for d.PeekKind() == '"' {
 		name, err := d.ReadToken()
+		switch {
+		case err != nil:
+			return nil, errDocument
+		case name.String() != "keys":
+			err = d.SkipValue()
+		case found: // a second time
+			return nil, errDocument
+		default:
+			found = true
+			keys, err = readArray(d)
+		}
 		if err != nil {
 			return nil, errDocument
 		}
-		if name.String() != "keys" {
-			if err := d.SkipValue(); err != nil {
-				return nil, errDocument
-			}
-			continue
-		}
-		if token, err := d.ReadToken(); err != nil || token.Kind() != '[' || found {
-			return nil, errDocument
-		}
-		for found = true; d.PeekKind() != ']'; {
-			key, err := d.ReadValue()
-			if err != nil {
-				return nil, errDocument
-			}
-			keys = append(keys, key.Clone())
-		}
-		if _, err := d.ReadToken(); err != nil {
-			return nil, errDocument
-		}
 	}
-	if token, err := d.ReadToken(); err != nil || token.Kind() != '}' || !found {
+	if !readsDelimiter(d, '}') || !found {
 		return nil, errDocument
 	}
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
@@ -194,17 +198,37 @@ func splitKeySet(document []byte) ([]jsontext.Value, error) {
 	return keys, nil
 }
 
+func readsDelimiter(d *jsontext.Decoder, kind jsontext.Kind) bool {
+	token, err := d.ReadToken()
+	return err == nil && token.Kind() == kind
+}
+
+// readArray reads an array and returns its elements as they are.
+func readArray(d *jsontext.Decoder) (elements []jsontext.Value, err error) {
+	if !readsDelimiter(d, '[') {
+		return nil, errDocument
+	}
+	for d.PeekKind() != ']' {
+		element, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		elements = append(elements, element.Clone())
+	}
+	_, err = d.ReadToken()
+	return elements, err
+}
+
 // admit takes one JWK (RFC 7517 section 4) if it is an RSA public key for
-// verifying RS256 and nothing in it says otherwise. ReachFive documents neither
-// kid nor use nor alg of its keys, so that each may be absent; what contradicts
-// is refused.
+// verifying RS256 and nothing in it contradicts that. ReachFive documents neither
+// kid nor use nor alg of its keys, so each may be absent.
 func admit(raw []byte) (*publicKey, error) {
 	jwkMembers, err := readJWK(raw)
 	if err != nil {
 		return nil, err
 	}
-	// Only what makes an RSA public key goes on to the parser, and no exponent
-	// that the parser would cut to the size of an int, where another comes out.
+	// The parser gets only what makes an RSA public key, and no exponent that it
+	// would truncate to the size of an int.
 	if base64.RawURLEncoding.DecodedLen(len(jwkMembers.e)) > 4 {
 		return nil, errSkippable
 	}
@@ -258,10 +282,9 @@ type rsaJWK struct{ kid, n, e string }
 // published by mistake and which anybody may hold by now.
 func readJWK(raw []byte) (rsaJWK, error) {
 	var (
-		r    objectReader
-		key  rsaJWK
-		kty  string
-		fits = true
+		r   objectReader
+		key rsaJWK
+		kty string
 	)
 	if err := r.open(raw); err != nil {
 		return rsaJWK{}, errSkippable
@@ -275,10 +298,11 @@ func readJWK(raw []byte) (rsaJWK, error) {
 			return rsaJWK{}, errSkippable
 		}
 		value := string(raw[at.start:at.end])
-		text, isText := "", value[0] == '"'
-		if isText {
+		text := "" // of a string
+		if value[0] == '"' {
 			text = unquote(value)
 		}
+		usable := true
 		switch string(name) {
 		case "kty":
 			kty = text
@@ -288,20 +312,23 @@ func readJWK(raw []byte) (rsaJWK, error) {
 			key.e = text
 		case "kid":
 			key.kid = text
-			fits = fits && (isText && text != "" && len(text) <= maxKIDSize || value == "null")
+			usable = value == "null" || text != "" && len(text) <= maxKIDSize
 		case "use":
-			fits = fits && text == "sig"
+			usable = text == "sig"
 		case "alg":
-			fits = fits && text == algRS256
+			usable = text == algRS256
 		case "key_ops":
-			fits = fits && r.allStrings && slices.ContainsFunc(r.strings, func(item span) bool {
+			usable = r.allStrings && slices.ContainsFunc(r.strings, func(item span) bool {
 				return unquote(string(raw[item.start:item.end])) == "verify"
 			})
 		case "d", "p", "q", "dp", "dq", "qi", "oth", "k":
-			fits = false
+			usable = false
+		}
+		if !usable {
+			return rsaJWK{}, errSkippable
 		}
 	}
-	if !fits || kty != "RSA" || !unsignedInteger(key.n) || !unsignedInteger(key.e) {
+	if kty != "RSA" || !unsignedInteger(key.n) || !unsignedInteger(key.e) {
 		return rsaJWK{}, errSkippable
 	}
 	return key, nil

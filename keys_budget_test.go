@@ -63,7 +63,7 @@ func TestKeyBudgetRegainsFromItsFirstUseOn(t *testing.T) {
 		w.Rotate()
 		rotated := w.Token()
 		pass(time.Second - time.Nanosecond)
-		w.refuses(rotated, reachfive.CodeUnknownKey)
+		w.refuses(rotated, reachfive.CodeKeysUnavailable)
 		pass(time.Nanosecond)
 		w.accepts(rotated)
 	})
@@ -88,7 +88,7 @@ func TestKeyBudgetOutlivesAClockThatIsSetBack(t *testing.T) {
 		w.Rotate()
 		rotated := w.Token()
 		pass(10*time.Second - time.Nanosecond)
-		w.refuses(rotated, reachfive.CodeUnknownKey)
+		w.refuses(rotated, reachfive.CodeKeysUnavailable)
 		pass(time.Nanosecond)
 		w.accepts(rotated)
 		for range 100 {

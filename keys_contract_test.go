@@ -390,9 +390,9 @@ func TestKeyRotationsAreAcceptedWithinTheBudget(t *testing.T) { // F18
 		}
 		w.Rotate()
 		third := w.Token()
-		w.refuses(third, reachfive.CodeUnknownKey)
+		w.refuses(third, reachfive.CodeKeysUnavailable)
 		pass(10*time.Second - time.Nanosecond)
-		w.refuses(third, reachfive.CodeUnknownKey)
+		w.refuses(third, reachfive.CodeKeysUnavailable)
 		pass(time.Nanosecond)
 		w.accepts(third)
 	})
@@ -410,6 +410,7 @@ func TestKeyUnderAFloodOfJunkIsAcceptedWithinTenSeconds(t *testing.T) {
 		w.Rotate()
 		rotated, genuine := time.Now(), w.Token()
 		for w.verify(genuine) != "" {
+			w.refuses(genuine, reachfive.CodeKeysUnavailable)
 			for range 10 {
 				w.refuses(junk, reachfive.CodeUnknownKey)
 				w.acceptsAtOnce(known)

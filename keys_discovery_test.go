@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
 // metadata answers for the tenant's discovery document, and notes where keys
@@ -28,6 +29,14 @@ type metadata struct {
 	document string // "" hangs, "down" fails, "busy" asks for 20 seconds
 	readings int
 	hosts    []string
+	frozen   map[string]string // what hosts answer that have no newer keys
+}
+
+// freeze makes a host answer with this key set from now on.
+func (m *metadata) freeze(host, keys string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.frozen = map[string]string{host: keys}
 }
 
 func (m *metadata) set(document string) {
@@ -61,7 +70,11 @@ func (m *metadata) RoundTrip(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(document))}, nil
 	}
 	m.hosts = append(m.hosts, r.URL.Host)
+	frozen := m.frozen[r.URL.Host]
 	m.mu.Unlock()
+	if frozen != "" {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(frozen))}, nil
+	}
 	r = r.Clone(r.Context())
 	if r.URL.Host == "gone.example" {
 		return nil, errors.New("no such host")
@@ -89,7 +102,7 @@ func TestKeyDiscoveryFindsKeysOnAnyHTTPSHost(t *testing.T) {
 		assert.Empty(t, w.v.Status().JWKSURL)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/set?v=1"))
 		w.accepts(w.Token())
-		assert.Equal(t, "https://keys.example/set?v=1", w.v.Status().JWKSURL)
+		assert.Equal(t, "https://keys.example/set", w.v.Status().JWKSURL, "a query may hold a secret")
 		for range 10 { // good fetches read it no more
 			require.NoError(t, w.v.Refresh(t.Context()))
 			pass(2 * time.Minute)
@@ -314,5 +327,77 @@ func TestKeyDiscoveryIsNotReadAgainAfterClose(t *testing.T) {
 		require.NoError(t, w.v.Close())
 		readings, _ := m.seen()
 		assert.Equal(t, 1, readings)
+	})
+}
+
+// The old place answers as ever, with the old keys.
+func TestKeyDiscoveryFollowsKeysThatMoveWhileTheOldPlaceAnswers(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		w.accepts(w.Token())
+		m.freeze("keys.example", `{"keys":[`+w.JWK("key-1")+`]}`)
+		m.set(metadataOf(w.Issuer(), "https://moved.example/"))
+		w.Rotate()
+		rotated := w.Token()
+		w.refuses(rotated, reachfive.CodeUnknownKey) // the document was read less than a minute ago
+		readings, _ := m.seen()
+		assert.Equal(t, 1, readings)
+		pass(time.Minute)
+		w.accepts(rotated)
+		assert.Equal(t, "https://moved.example/", w.v.Status().JWKSURL)
+		readings, hosts := m.seen()
+		assert.Equal(t, 2, readings)
+		assert.Equal(t, []string{"keys.example", "keys.example", "keys.example", "moved.example"}, hosts)
+	})
+}
+
+func TestKeyDiscoveryIsReadForUnknownKIDsAtMostOnceAMinute(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		w.accepts(w.Token())
+		junk, forged := w.Token(reachfivetest.KID("junk")), w.Token(reachfivetest.NoKID(), reachfivetest.WrongKey())
+		for start := time.Now(); time.Since(start) < 10*time.Minute; pass(5 * time.Second) {
+			w.refuses(junk, reachfive.CodeUnknownKey)
+			w.refuses(forged, reachfive.CodeInvalidSignature)
+		}
+		readings, _ := m.seen()
+		assert.InDelta(t, 1+9, readings, 1)
+		assert.Less(t, w.requests(), 70)
+	})
+}
+
+// The document is the provider's word on where the keys are: what the old place
+// says is no verdict any more.
+func TestKeyDiscoveryOfAPlaceThatFailsLeavesTheTokenUndecided(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		known := w.Token()
+		w.accepts(known)
+		pass(time.Minute)
+		m.set(metadataOf(w.Issuer(), "https://gone.example/"))
+		w.refuses(w.Token(reachfivetest.KID("junk")), reachfive.CodeKeysUnavailable)
+		w.acceptsAtOnce(known)
+	})
+}
+
+func TestKeyDiscoveryThatFailsForAnUnknownKIDChangesNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		w, m := newDiscoveringWorld(t)
+		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
+		w.accepts(w.Token())
+		for _, broken := range []string{"down", "", "<html>", metadataOf("https://evil.example", "https://evil.example/")} {
+			pass(time.Minute)
+			m.set(broken)
+			w.refuses(w.Token(reachfivetest.KID("junk")), reachfive.CodeUnknownKey)
+			assert.Equal(t, "https://keys.example/", w.v.Status().JWKSURL)
+			assert.False(t, w.v.Status().Failing)
+		}
 	})
 }

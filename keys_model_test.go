@@ -26,15 +26,16 @@ type keyModel struct {
 	closed bool
 
 	set       map[string]bool // nil: none
+	absent    map[string]bool // kids that the provider was asked about
 	fetchedAt time.Time
 
 	failing  bool
 	failedAt time.Time // the last failure
 	backoff  time.Duration
 	since    time.Time // when the backoff began
+	next     time.Time // what Status said of the next attempt, before the call
 	hanging  time.Time // when the fetch in flight ends; zero: none runs
 
-	next     time.Time // what Status said of the next attempt, before the call
 	budget   int
 	regained time.Time
 }
@@ -57,6 +58,10 @@ func (m *keyModel) published() map[string]bool {
 
 // good takes in what a good fetch brings.
 func (m *keyModel) good(published map[string]bool, at time.Time) {
+	for kid := range m.set {
+		m.absent[kid] = true
+	}
+	maps.DeleteFunc(m.absent, func(kid string, _ bool) bool { return published[kid] })
 	m.set, m.fetchedAt, m.failing, m.hanging = maps.Clone(published), at, false, time.Time{}
 }
 
@@ -96,8 +101,18 @@ func (m *keyModel) serves(now time.Time) bool {
 	return m.set != nil && now.Sub(m.fetchedAt) < modelStale
 }
 
+// knownDown goes by the end of the pause, which Status tells: it has jitter. While
+// the keys are fresh, Status may tell when the fetch ahead is due instead. A fetch
+// that was asked for and failed has no pause of its own.
 func (m *keyModel) knownDown(now time.Time) bool {
-	return m.failing && (m.failedAt.Sub(m.fetchedAt) >= modelLifetime || now.Sub(m.failedAt) < 5*time.Minute)
+	end := m.next
+	if latest := m.since.Add(m.backoff); end.After(latest) {
+		end = latest
+	}
+	if end.Before(m.failedAt) {
+		end = m.failedAt
+	}
+	return m.failing && now.Sub(end) < 5*time.Minute
 }
 
 func (m *keyModel) pay(now time.Time) bool {
@@ -201,10 +216,13 @@ func (m *keyModel) verify(kid string, now time.Time, fetches int, published map[
 			return "", 0, fmt.Errorf("a fetch that nobody paid for")
 		}
 		wait += m.fetch(now, true, published)
+		if !m.failing && !m.set[kid] {
+			m.absent[kid] = true
+		}
 		return m.verdict(kid), wait, nil
 	case must && m.pay(now):
 		return "", 0, fmt.Errorf("no fetch for an unknown kid")
-	case m.failing || !may:
+	case m.failing || !may || !m.absent[kid]:
 		return reachfive.CodeKeysUnavailable, wait, nil
 	}
 	return reachfive.CodeUnknownKey, wait, nil
@@ -244,7 +262,7 @@ func checkModel(rt *rapid.T, steps map[string]int) {
 		}
 	}()
 	far := reachfivetest.Claim("exp", time.Now().Add(20*365*24*time.Hour).Unix())
-	m := &keyModel{tenant: tenant, v: tenant.Verifier(), mode: "up", budget: 2, tokens: map[string]string{
+	m := &keyModel{tenant: tenant, v: tenant.Verifier(), mode: "up", budget: 2, absent: map[string]bool{}, tokens: map[string]string{
 		"key-1": tenant.Token(far), "junk": tenant.Token(far, reachfivetest.KID("junk")),
 	}}
 	all := maps.Clone(m.tokens) // tokens has the published ones, and junk

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -220,4 +221,16 @@ func inBubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	rsaKeys() // outside of the bubble
 	synctest.Test(t, test)
+}
+
+// bubbleGoroutines returns how many goroutines the bubble of the test has, when
+// nothing goes on any more.
+func bubbleGoroutines() int {
+	synctest.Wait()
+	all := make([]byte, 8<<20)
+	all = all[:runtime.Stack(all, true)]
+	// The first line of a goroutine: goroutine 7 [select, synctest bubble 3]:
+	own, _, _ := bytes.Cut(all, []byte("\n"))
+	_, bubble, _ := bytes.Cut(own, []byte("synctest bubble"))
+	return bytes.Count(all, append([]byte("synctest bubble"), bubble...))
 }

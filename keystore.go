@@ -2,21 +2,30 @@ package reachfive
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"log/slog"
-	"sync"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
-
-	jsonv2 "github.com/go-json-experiment/json"
 )
 
-const storeTimeout = time.Second // for a call of the key store
+const (
+	// maxRecordSize is more than the record of the largest document has.
+	maxRecordSize = 1 << 20
+	// leftoverAge is the age from which a temporary file belongs to a process that
+	// has died: a call of Save takes a second at most.
+	leftoverAge = time.Minute
+	// maxLeftovers bounds how many of them one Save removes.
+	maxLeftovers = 16
+)
 
 // KeyStore keeps the last good key set outside of the process. It is called
-// off the request path, except for the first load, and each call has a second;
-// its context ends then. Calls to Save do not overlap, unless one outlasts its
-// second. Whoever can write to it can sign in as anyone.
+// off the request path, except for the first load. Each call has one second; its
+// context ends then. Calls to Save do not overlap, and one that hangs is not
+// followed by another until it returns. Whoever can write to the store can sign
+// in as anyone.
 type KeyStore interface {
 	// Load returns what was saved last, and nil if nothing was.
 	Load(ctx context.Context) ([]byte, error)
@@ -24,121 +33,133 @@ type KeyStore interface {
 	Save(ctx context.Context, record []byte) error
 }
 
-// record is what a KeyStore keeps.
-type record struct {
-	Issuer    string    `json:"issuer"`
-	JWKSURL   string    `json:"jwks_url"` // that was fetched
-	FetchedAt time.Time `json:"fetched_at"`
-	JWKS      []byte    `json:"jwks"` // the document, byte by byte as it came
-}
-
-// keyRecords keeps the records of one Verifier in a KeyStore, and trusts what
-// it finds there no more than an answer of the network.
-type keyRecords struct {
-	store   KeyStore
-	issuer  string
-	jwksURL string // "" with discovery: any will do
-	log     func() *slog.Logger
-
-	load   sync.Once
-	saving chan struct{} // has one in it while a record is saved
-}
-
-func newKeyRecords(c *config, log func() *slog.Logger) *keyRecords {
-	if c.store == nil {
-		return nil
+// FileKeyStore returns a KeyStore that keeps the keys in the file at path, in a
+// directory that exists and that this process can write to. The file is replaced
+// atomically; several processes may share it.
+//
+// The file has mode 0600. It is read only if it is a regular file (no symbolic
+// link) that belongs to the user of the process, and if neither group nor others
+// can write to it: whoever can write to it can sign in as anyone. On a system
+// without such users and modes, as on Windows, every call fails. A failure costs
+// a line in the log, and Status tells it.
+func FileKeyStore(path string) KeyStore {
+	if absolute, err := filepath.Abs(path); err == nil && path != "" {
+		path = absolute // the working directory may change
 	}
-	return &keyRecords{store: c.store, issuer: c.issuer, jwksURL: c.jwksURL, log: log, saving: make(chan struct{}, 1)}
+	return fileKeyStore{path}
 }
 
-// loadOnce returns the stored key set the first time that it is called. It
-// counts as past its lifetime, so that a fetch is tried before it serves. A
-// record that does not fit is no error, only no key set and a line in the log.
-func (k *keyRecords) loadOnce(ctx context.Context, calls *calls, now time.Time) (set *keySet) {
-	k.load.Do(func() {
-		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
-		defer cancel()
-		stored, err := within(bounded, calls, k.store.Load)
-		switch {
-		case ctx.Err() != nil: // closed
-		case err != nil:
-			k.warn("reachfive: the stored keys cannot be read", reasonOf(err))
-		case stored != nil:
-			if set, err = k.parse(stored, now); err != nil {
-				k.warn("reachfive: the stored keys are not used", err.Error())
-			}
+type fileKeyStore struct{ path string }
+
+var errNoOwnFiles = errors.New("this system does not tell who can write to a file")
+
+// fileError is why the file cannot be used. It names the file and what is wrong
+// with it, and is safe to log.
+type fileError struct{ cause error }
+
+func (e *fileError) Error() string { return e.cause.Error() }
+func (e *fileError) Unwrap() error { return e.cause }
+
+// SafeToLog implements keycache.SafeError.
+func (*fileError) SafeToLog() {}
+
+// Load implements KeyStore.
+func (s fileKeyStore) Load(context.Context) ([]byte, error) {
+	if s.path == "" {
+		return nil, &fileError{errors.New("the path is empty")}
+	}
+	file, err := openOwn(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		// A first start has no file yet; but without a directory there never will
+		// be one.
+		if _, err := os.Stat(filepath.Dir(s.path)); err != nil {
+			return nil, &fileError{err}
 		}
-	})
-	return set
-}
-
-func (k *keyRecords) parse(stored []byte, now time.Time) (*keySet, error) {
-	var r record
-	switch {
-	case jsonv2.Unmarshal(stored, &r) != nil, len(r.JWKS) > maxDocumentSize:
-		return nil, errors.New("the record is broken")
-	case r.Issuer != k.issuer:
-		return nil, errors.New("the record is of another issuer")
-	case k.jwksURL != "" && r.JWKSURL != k.jwksURL:
-		return nil, errors.New("the record is of another JWKS URL")
-	case r.FetchedAt.After(now):
-		return nil, errors.New("the record is dated ahead of now")
+		return nil, nil
 	}
-	set, err := parseKeySet(r.JWKS)
 	if err != nil {
-		return nil, err
+		return nil, &fileError{err}
 	}
-	// The same moment, but counted back from now: from here on it ages by the
-	// monotonic clock as well.
-	set.fetchedAt = now.Add(-now.Sub(r.FetchedAt))
-	return set, nil
+	defer func() { _ = file.Close() }()
+	record, err := io.ReadAll(io.LimitReader(file, maxRecordSize+1))
+	if err == nil && len(record) > maxRecordSize {
+		err = errors.New("the file is too large")
+	}
+	if err != nil {
+		return nil, &fileError{err}
+	}
+	return record, nil
 }
 
-// save keeps a good key set. A failure is a line in the log. A record whose
-// fetch has been overtaken is not written any more: ctx has ended then.
-func (k *keyRecords) save(ctx context.Context, calls *calls, r record) {
-	k.saving <- struct{}{}
-	defer func() { <-k.saving }()
-	if ctx.Err() != nil {
+// Save implements KeyStore. It gives up, and leaves the file as it was, if ctx
+// ends before the new one is complete.
+func (s fileKeyStore) Save(ctx context.Context, record []byte) error {
+	if err := s.write(ctx, record); err != nil {
+		return &fileError{err}
+	}
+	return nil
+}
+
+func (s fileKeyStore) write(ctx context.Context, record []byte) (err error) {
+	if s.path == "" {
+		return errors.New("the path is empty")
+	}
+	if !ownFiles {
+		return errNoOwnFiles
+	}
+	directory, name := filepath.Split(s.path)
+	file, err := os.CreateTemp(directory, "."+name+".*.tmp") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(file.Name())
+		}
+	}()
+	_, err = file.Write(record)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = os.Rename(file.Name(), s.path)
+	}
+	if err != nil {
+		return err
+	}
+	s.removeLeftovers(directory, name)
+	return syncDirectory(directory)
+}
+
+// removeLeftovers removes what processes have left that died while they wrote.
+func (s fileKeyStore) removeLeftovers(directory, name string) {
+	entries, err := os.ReadDir(directory)
+	if err != nil {
 		return
 	}
-	r.Issuer = k.issuer
-	text, err := json.Marshal(r)
-	if err == nil {
-		// A store that is told to stop has still its second to do so: the next
-		// record must not be written while it writes this one.
-		second, over := context.WithTimeout(context.Background(), storeTimeout)
-		defer over()
-		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
-		defer cancel()
-		_, err = within(second, calls, func(context.Context) (struct{}, error) {
-			return struct{}{}, k.store.Save(bounded, text)
-		})
+	removed := 0
+	for _, entry := range entries {
+		// Only names that os.CreateTemp makes: digits in between.
+		number, temporary := strings.CutPrefix(entry.Name(), "."+name+".")
+		number, suffixed := strings.CutSuffix(number, ".tmp")
+		if !temporary || !suffixed || strings.Trim(number, "0123456789") != "" || !entry.Type().IsRegular() {
+			continue
+		}
+		info, err := entry.Info()
+		if err != nil || time.Since(info.ModTime()) < leftoverAge {
+			continue
+		}
+		if err := os.Remove(filepath.Join(directory, entry.Name())); err == nil {
+			removed++
+		}
+		if removed == maxLeftovers {
+			return
+		}
 	}
-	if err != nil && ctx.Err() == nil {
-		k.warn("reachfive: the keys cannot be stored", reasonOf(err))
-	}
-}
-
-// warn writes a line. A logger that panics on the goroutine of a fetch would end
-// the process.
-func (k *keyRecords) warn(text, reason string) {
-	defer func() { _ = recover() }()
-	k.log().Warn(text, slog.String("reason", reason))
-}
-
-// reasonOf says why a key store failed. The text of an error that is not of
-// this package may carry what a log must not: the URL of a database, with its
-// password.
-func reasonOf(err error) string {
-	if ours, ok := errors.AsType[*fileError](err); ok {
-		return ours.Error()
-	}
-	switch {
-	case errors.Is(err, errPanic):
-		return "panic in the key store"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
-	}
-	return "error of the key store"
 }

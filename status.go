@@ -3,16 +3,18 @@ package reachfive
 import (
 	"context"
 	"time"
+
+	"github.com/reachfive-community/reachfive/internal/keycache"
 )
 
 // Refresh fetches the keys now, whatever backoff or Retry-After say: at start,
 // or after a key has leaked. It fails with CodeKeysUnavailable, or with ctx's
 // own error. For HS256 and with WithJWKS it does nothing.
 func (v *Verifier) Refresh(ctx context.Context) error {
-	if v.keys == nil {
-		return nil
+	if cache := v.cache(); cache != nil {
+		return keysError(cache.Refresh(ctx))
 	}
-	return v.keys.refresh(ctx)
+	return nil
 }
 
 // HealthCheck returns nil while a token can be decided. When it cannot, it
@@ -20,18 +22,27 @@ func (v *Verifier) Refresh(ctx context.Context) error {
 // reports what came of it: CodeKeysUnavailable or ctx's own error. It is for
 // readiness, not for liveness: a restart brings no keys.
 func (v *Verifier) HealthCheck(ctx context.Context) error {
+	if cache := v.cache(); cache != nil {
+		return keysError(cache.HealthCheck(ctx))
+	}
+	return nil
+}
+
+// cache is the key cache, nil for HS256 and for fixed keys.
+func (v *Verifier) cache() *keycache.Cache {
 	if v.keys == nil {
 		return nil
 	}
-	return v.keys.healthCheck(ctx)
+	return v.keys.cache
 }
 
-// Status is what a Verifier knows, for a dashboard or for a person at night.
+// Status is what a Verifier knows, for a dashboard or for a person on call.
 type Status struct {
 	// Issuer is the iss that tokens must have.
 	Issuer string
-	// JWKSURL is where the keys come from, without credentials; "" for HS256,
-	// with WithJWKS, and before discovery has told it.
+	// JWKSURL is where the keys come from, without user information and query,
+	// which may hold a secret; "" for HS256, with WithJWKS, and before discovery
+	// has told it.
 	JWKSURL string
 	// Algorithm is "RS256" or "HS256".
 	Algorithm string
@@ -45,15 +56,18 @@ type Status struct {
 	// ServesUntil is when the keys stop serving if no fetch is good until then;
 	// zero before the first good fetch.
 	ServesUntil time.Time
-	// NextAttempt is the time from which on a request starts a fetch; zero
-	// before the first fetch, which any request starts, and where none will:
-	// for HS256, with WithJWKS, and after Close.
+	// NextAttempt is the time from which the next request starts a fetch; zero
+	// before the first fetch, which any request starts, and where there will be
+	// none: for HS256, with WithJWKS, and after Close.
 	NextAttempt time.Time
 	// Failing tells whether the last fetch failed.
 	Failing bool
 	// LastError is the class of the last failure while Failing, as "timeout"
 	// or "status 503".
 	LastError string
+	// StoreError says why the last call of the KeyStore failed, or why its record
+	// is not used; "" without a store, and after a call that succeeded.
+	StoreError string
 	// Fetches counts all fetches that have ended, Failures those that failed.
 	Fetches, Failures uint64
 	// SkippedKeys counts the keys of the last good fetch that are not usable.
@@ -73,28 +87,40 @@ type KeyStatus struct {
 // Status tells what the Verifier knows. It uses no network and does not wait.
 func (v *Verifier) Status() Status {
 	s := Status{Issuer: v.issuer, Algorithm: v.algorithm}
-	switch {
-	case v.fixed != nil:
-		s.tellKeys(v.fixed)
-	case v.keys != nil:
-		v.keys.status(&s)
+	if v.keys == nil {
+		return s
 	}
+	cache := v.keys.cache
+	if cache == nil {
+		s.addKeys(keySetOf(v.keys.fixed.Keys))
+		return s
+	}
+	known := cache.Status()
+	s.addKeys(keySetOf(known.Keys))
+	s.JWKSURL = known.URL
+	s.FetchedAt, s.FreshUntil, s.ServesUntil = known.FetchedAt, known.FreshUntil, known.ServesUntil
+	s.NextAttempt = known.NextAttempt
+	s.Failing, s.LastError, s.StoreError = known.Failing, known.LastError, known.StoreError
+	s.Fetches, s.Failures = known.Fetches, known.Failures
 	return s
 }
 
-func (s *Status) tellKeys(set *keySet) {
+func (s *Status) addKeys(set *keySet) {
+	if set == nil {
+		return
+	}
 	s.SkippedKeys = uint64(set.skipped) //nolint:gosec // a count
 	for _, key := range set.keys {
 		s.Keys = append(s.Keys, KeyStatus{ID: key.kid, Bits: key.rsa.N.BitLen(), Thumbprint: key.thumbprint})
 	}
 }
 
-// Close ends what runs in the background within a second, and starts nothing
-// any more: Verify goes on from the keys that are known. It may be called
-// again, and always returns nil.
+// Close ends background work within a second. Nothing new is started after it:
+// Verify uses the keys that are known. It may be called again, and always
+// returns nil.
 func (v *Verifier) Close() error {
-	if v.keys != nil {
-		v.keys.close()
+	if cache := v.cache(); cache != nil {
+		cache.Close()
 	}
 	return nil
 }

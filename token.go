@@ -168,10 +168,9 @@ func readHeader(r *objectReader, text []byte, alg string) (joseHeader, error) {
 	return h, nil
 }
 
-// headerMemo remembers the headers of tokens with a good signature. All tokens
-// of one key share their header's text, so that nearly every token finds its
-// own there already read. Only a good signature leads into it, and its size is
-// bounded all the same.
+// headerMemo remembers the headers of tokens with a good signature. All tokens of
+// one key share the text of their header, so nearly every token finds its header
+// there, already read. Nothing else gets into it, and its size is bounded.
 type headerMemo struct {
 	known atomic.Pointer[map[string]joseHeader]
 }
@@ -190,55 +189,49 @@ func (m *headerMemo) get(segment string) (joseHeader, bool) {
 	return h, ok
 }
 
-// put copies the map, which readers hold without a lock. A put that loses a
-// race is lost; the next token brings it again.
+// put copies the map, which readers hold without a lock. A full memo starts
+// again empty: headers that are still in use come back with their next token. A
+// put that loses a race is lost in the same way.
 func (m *headerMemo) put(segment string, h joseHeader) {
-	old := m.known.Load()
 	if len(segment) > maxMemoHeaderSize {
 		return
 	}
-	size := 1
-	if old != nil {
-		size += len(*old)
+	old := m.known.Load()
+	next := make(map[string]joseHeader)
+	if old != nil && len(*old) < maxMemoHeaders {
+		maps.Copy(next, *old)
 	}
-	if size > maxMemoHeaders {
-		return
-	}
-	grown := make(map[string]joseHeader, size)
-	if old != nil {
-		maps.Copy(grown, *old)
-	}
-	// A copy, lest the memo keep whole tokens alive.
-	grown[strings.Clone(segment)] = joseHeader{kid: strings.Clone(h.kid)}
-	m.known.CompareAndSwap(old, &grown)
+	// Copies, so that the memo does not keep whole tokens alive.
+	next[strings.Clone(segment)] = joseHeader{kid: strings.Clone(h.kid)}
+	m.known.CompareAndSwap(old, &next)
 }
 
-// scratch is the memory that one verification needs and the next can use
-// again. Nothing in it outlives the verification.
-type scratch struct {
+// buffers is the memory that one verification needs and the next can use again.
+// Nothing in it is used after the verification.
+type buffers struct {
 	reader  objectReader
 	token   []byte // the token's own text, as bytes
 	decoded []byte // one decoded segment at a time
 	claims  claimSet
 }
 
-// scratches is a pool of them.
-type scratches struct{ pool sync.Pool }
+// bufferPool is a pool of buffers.
+type bufferPool struct{ pool sync.Pool }
 
-func (s *scratches) get() *scratch {
-	if have, ok := s.pool.Get().(*scratch); ok {
-		return have
+func (p *bufferPool) get() *buffers {
+	if b, ok := p.pool.Get().(*buffers); ok {
+		return b
 	}
-	return new(scratch)
+	return new(buffers)
 }
 
-func (s *scratches) put(used *scratch) { s.pool.Put(used) }
+func (p *bufferPool) put(b *buffers) { p.pool.Put(b) }
 
-// decode decodes one segment of a token that has passed the gate, so that there
-// is no error, over the segment before it.
-func (s *scratch) decode(segment []byte) []byte {
-	s.decoded, _ = base64.RawURLEncoding.Strict().AppendDecode(s.decoded[:0], segment)
-	return s.decoded
+// decode decodes one segment of a token that has passed the gate, so there is no
+// error. It overwrites the segment before it.
+func (b *buffers) decode(segment []byte) []byte {
+	b.decoded, _ = base64.RawURLEncoding.Strict().AppendDecode(b.decoded[:0], segment)
+	return b.decoded
 }
 
 // signatureVerifier verifies a JWS signature with one algorithm, fixed when it

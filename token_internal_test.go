@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/reachfive-community/reachfive/internal/keycache"
 )
 
 // What a caller cannot see of the road that a token takes: what the Verifier
@@ -39,14 +41,12 @@ func newRoad(t *testing.T, opts ...Option) *road {
 	return r
 }
 
-// knows gives an RS256 Verifier these keys, as a fetch would, for a day.
+// knows gives an RS256 Verifier these keys, which never age.
 func (r *road) knows(t *testing.T, jwks ...string) *keySet {
 	t.Helper()
 	set, err := parseKeySet([]byte(`{"keys":[` + strings.Join(jwks, ",") + `]}`))
 	require.NoError(t, err)
-	set.fetchedAt = r.now
-	set.refreshAfter, set.lifetime, set.servesFor = 24*time.Hour, 24*time.Hour, 24*time.Hour
-	r.keys.set.Store(set)
+	r.keys = &tenantKeys{fixed: &keycache.Snapshot{Keys: set}}
 	return set
 }
 
@@ -159,19 +159,23 @@ func (m *headerMemo) len() int {
 	return 0
 }
 
-func TestTheHeaderMemoHoldsSixteenHeaders(t *testing.T) {
+func TestTheHeaderMemoHoldsSixteenHeadersAndStartsAgainWhenFull(t *testing.T) {
 	var m headerMemo
-	for n := range 17 {
-		m.put(fmt.Sprint("header ", n), joseHeader{kid: fmt.Sprint(n)})
-		assert.Equal(t, min(n+1, 16), m.len())
+	put := func(n int) { m.put(fmt.Sprint("header ", n), joseHeader{kid: fmt.Sprint(n)}) }
+	for n := range 16 {
+		put(n)
+		assert.Equal(t, n+1, m.len())
 	}
 	for n := range 16 {
 		h, known := m.get(fmt.Sprint("header ", n))
 		assert.True(t, known)
 		assert.Equal(t, fmt.Sprint(n), h.kid)
 	}
+	// A tenant that has rotated its keys for years must not end up without a memo.
+	put(16)
+	assert.Equal(t, 1, m.len())
 	_, known := m.get("header 16")
-	assert.False(t, known)
+	assert.True(t, known)
 }
 
 func TestTheHeaderMemoHoldsNoHeaderOfMoreThan512Bytes(t *testing.T) {

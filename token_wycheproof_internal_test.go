@@ -96,8 +96,8 @@ func firstSteps(t *testing.T, v *Verifier, token string) error {
 		err = c.checkText()
 	}
 	if err == nil {
-		s := &scratch{token: []byte(token)}
-		_, err = v.verifySignature(t.Context(), c, s, new(seen))
+		s := &buffers{token: []byte(token)}
+		_, err = v.verifySignature(t.Context(), c, s, new(eventFacts))
 	}
 	if err != nil { // and the whole road agrees
 		_, whole := v.Verify(t.Context(), token)

@@ -15,8 +15,8 @@ import (
 const skew = time.Minute
 
 // Verifier verifies the ID tokens of one ReachFive tenant for one client, or
-// for several of its clients. New makes one; the zero Verifier verifies nothing
-// and panics. It is safe for concurrent use, and meant to be made once and kept.
+// for several of its clients. New makes one; the methods of a zero Verifier panic.
+// It is safe for concurrent use. A program makes one and keeps it.
 type Verifier struct {
 	issuer           string
 	audiences        []string
@@ -27,13 +27,12 @@ type Verifier struct {
 	clock            *clock
 	observer         Observer
 
-	keys      *keyCache   // RS256: the tenant's keys; nil for HS256 and fixed keys
-	fixed     *keySet     // RS256: the keys of WithJWKS
-	secret    func() any  // HS256: the client secret, where no print reaches it; nil for RS256
-	headers   *headerMemo // HS256: known headers; for RS256 each key set has its own
+	keys      *tenantKeys // RS256; nil for HS256
+	secret    func() any  // HS256: the client secret, in a closure so that nothing prints it; nil for RS256
 	signature signatureVerifier
+	headers   *headerMemo
 	tokens    *tokenCache // nil: off
-	scratches *scratches
+	buffers   *bufferPool
 }
 
 // New returns a Verifier for the tokens that the tenant at domain issues to
@@ -57,28 +56,27 @@ func New(domain, clientID string, opts ...Option) (*Verifier, error) {
 		clock:            &clock{now: c.now},
 		observer:         c.observer,
 		tokens:           newTokenCache(c.tokenCache),
-		scratches:        new(scratches),
+		headers:          new(headerMemo),
+		buffers:          new(bufferPool),
 	}
-	switch {
-	case c.secret != nil:
+	if c.secret != nil {
 		secret := any(c.secret())
-		v.algorithm, v.secret, v.headers = algHS256, func() any { return secret }, new(headerMemo)
-	case c.fixed != nil:
-		v.fixed = c.fixed
-	default:
-		v.keys = newKeyCache(c)
+		v.algorithm, v.secret = algHS256, func() any { return secret }
+	} else {
+		v.keys = newTenantKeys(c)
 	}
 	v.signature, err = newSignatureVerifier(v.algorithm)
 	return v, err
 }
 
 // Verify decides whether idToken is an ID token of this tenant for this client
-// that is good now, and returns its user. The Verifier's own checks run on the
+// that is good now, and returns its user. It runs the Verifier's own checks on the
 // user, then the given ones.
 //
-// A refusal is an *Error with a Code. Two outcomes are no refusal: an error of
-// CodeKeysUnavailable, when the provider's keys cannot be had and so nothing
-// could be decided, and ctx's own error, when ctx ended while waiting for them.
+// A refusal is an *Error with a Code. Two errors are not refusals: one of
+// CodeKeysUnavailable says that the provider's keys could not be obtained and
+// nothing was decided; ctx's own error says that ctx ended while Verify waited for
+// them.
 //
 // https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
 func (v *Verifier) Verify(ctx context.Context, idToken string, checks ...Check) (*User, error) {
@@ -87,67 +85,68 @@ func (v *Verifier) Verify(ctx context.Context, idToken string, checks ...Check) 
 		return user, err
 	}
 	start := time.Now()
-	user, seen, err := v.verify(ctx, idToken, checks)
+	user, facts, err := v.verify(ctx, idToken, checks)
 	v.observer.VerifyDone(ctx, VerifyEvent{
-		Code: eventCode(err), Issuer: v.issuer, Algorithm: v.algorithm, KeysAvailable: seen.keysAvailable,
-		KeyKnown: seen.keyKnown, CacheHit: seen.cacheHit, Duration: time.Since(start),
+		Code: eventCode(err), Issuer: v.issuer, Algorithm: v.algorithm, KeysAvailable: facts.keysAvailable,
+		KeyKnown: facts.keyKnown, CacheHit: facts.cacheHit, Duration: time.Since(start),
 	})
 	return user, err
 }
 
-// seen is what an observer is told about the road a token took.
-type seen struct{ keysAvailable, keyKnown, cacheHit bool }
+// eventFacts are what a VerifyEvent tells about one verification.
+type eventFacts struct{ keysAvailable, keyKnown, cacheHit bool }
 
-// verify is the one road that a token takes.
-func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (*User, seen, error) {
-	var on seen
-	// 1. The gate: no decoder sees what is no canonical compact JWS. A token that
-	// the cache knows, to the byte, has passed it before.
+// verify runs the steps of every verification in their order: each runs only if
+// the previous ones succeeded.
+func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (*User, eventFacts, error) {
+	var facts eventFacts
+	// 1. The gate: only a canonical compact JWS is decoded. A token that the token
+	// cache knows, byte for byte, has passed it before.
 	token, err := splitToken(idToken)
 	if err != nil {
-		return nil, on, err
+		return nil, facts, err
 	}
-	s := v.scratches.get()
-	defer v.scratches.put(s)
-	s.token = append(s.token[:0], idToken...)
+	b := v.buffers.get()
+	defer v.buffers.put(b)
+	b.token = append(b.token[:0], idToken...)
 
 	var digest tokenDigest
 	cacheable := v.tokens.takes(idToken)
 	if cacheable {
-		digest = sha256.Sum256(s.token)
+		digest = sha256.Sum256(b.token)
 		if user, by, ok := v.tokens.get(&digest); ok {
 			user, ok, err := v.verifyAgain(ctx, user, by, checks)
 			if ok || err != nil {
-				return user, seen{keysAvailable: ok, keyKnown: ok, cacheHit: ok}, err
+				return user, eventFacts{keysAvailable: ok, keyKnown: ok, cacheHit: ok}, err
 			}
 			v.tokens.remove(&digest)
 		}
 	}
 	if err := token.checkText(); err != nil {
-		return nil, on, err
+		return nil, facts, err
 	}
 	// 2. to 4. The JOSE header, the key, the signature.
-	by, err := v.verifySignature(ctx, token, s, &on)
+	by, err := v.verifySignature(ctx, token, b, &facts)
 	if err != nil {
-		return nil, on, err
+		return nil, facts, err
 	}
 	// 5. The payload, of which no byte was parsed until now.
-	payload := s.decode(s.token[len(token.header)+1 : len(token.signed)])
-	if err := s.claims.read(&s.reader, payload); err != nil {
-		return nil, on, err
+	payload := b.decode(b.token[len(token.header)+1 : len(token.signed)])
+	if err := b.claims.read(&b.reader, payload); err != nil {
+		return nil, facts, err
 	}
 	// 6. and 7. The claims, each by its type, then by what we expect.
-	user, err := newUser(&s.claims, v.allowAccessToken)
+	user, err := newUser(&b.claims, v.allowAccessToken)
 	if err != nil {
-		return nil, on, err
+		return nil, facts, err
 	}
 	user.clock = v.clock
 	if err := v.checkParties(user); err != nil {
-		return nil, on, err
+		return nil, facts, err
 	}
 	now := v.clock.now()
 	if err := v.checkTimes(user, now); err != nil {
-		return nil, on, err
+		return nil, facts, err
 	}
 	if cacheable {
 		v.tokens.put(&digest, user.clone(), by)
@@ -155,18 +154,18 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 	}
 	// 8. What the caller asks beyond that.
 	if err := v.runChecks(ctx, user, checks); err != nil {
-		return nil, on, err
+		return nil, facts, err
 	}
-	return user, on, nil
+	return user, facts, nil
 }
 
-// verifyAgain decides about a token that was verified before: what may have
-// changed since is looked at again. It says no when the key is gone, or is not
-// the one for this token any more, and the token goes the whole road.
+// verifyAgain decides about a token that was verified before: it checks again
+// what may have changed. ok is false if the key no longer matches; the caller
+// then verifies in full.
 func (v *Verifier) verifyAgain(ctx context.Context, user *User, by verifiedBy, checks []Check) (_ *User, ok bool, _ error) {
-	if v.secret == nil {
-		set, err := v.currentKeys(ctx)
-		if err != nil || !set.finds(by) {
+	if v.keys != nil {
+		snapshot, err := v.keys.current(ctx)
+		if err != nil || !keySetOf(snapshot.Keys).confirms(by) {
 			return nil, false, err
 		}
 	}
@@ -183,134 +182,76 @@ func (v *Verifier) verifyAgain(ctx context.Context, user *User, by verifiedBy, c
 }
 
 // verifySignature reads the header, finds the key, and verifies the signature.
-func (v *Verifier) verifySignature(ctx context.Context, token compact, s *scratch, on *seen) (verifiedBy, error) {
+func (v *Verifier) verifySignature(ctx context.Context, token compact, b *buffers, facts *eventFacts) (verifiedBy, error) {
+	header, known, err := v.header(token, b)
+	if err != nil {
+		return verifiedBy{}, err
+	}
+	by := verifiedBy{kid: header.kid}
 	if v.secret != nil {
-		_, known, err := v.header(token, s, v.headers)
-		if err != nil {
-			return verifiedBy{}, err
-		}
-		on.keysAvailable, on.keyKnown = true, true
-		signature := s.decode(s.token[len(token.signed)+1:])
-		if !v.signature.hmac(s.token[:len(token.signed)], signature, v.secret()) {
+		by.kid = ""
+		facts.keysAvailable, facts.keyKnown = true, true
+		signature := b.decode(b.token[len(token.signed)+1:])
+		if !v.signature.hmac(b.token[:len(token.signed)], signature, v.secret()) {
 			return verifiedBy{}, refuse(CodeInvalidSignature)
 		}
-		if !known {
-			v.headers.put(token.header, joseHeader{})
-		}
-		return verifiedBy{}, nil
+	} else if by.key, err = v.findKey(ctx, token, header.kid, b, facts); err != nil {
+		return verifiedBy{}, err
 	}
-	return v.verifyRSA(ctx, token, s, on)
+	if !known {
+		v.headers.put(token.header, header)
+	}
+	return by, nil
 }
 
-// verifyRSA tries the candidates of the tenant's key set. If they do not do,
-// and the token could be of a key that the provider has added since, it asks
-// for newer keys and tries once more.
-func (v *Verifier) verifyRSA(ctx context.Context, token compact, s *scratch, on *seen) (verifiedBy, error) {
-	// The header is judged before the keys are asked for, so that a token that
-	// cannot be ours neither waits nor causes a fetch.
-	var memo *headerMemo
-	if known := v.lastKeys(); known != nil {
-		memo = &known.headers
-	}
-	header, known, err := v.header(token, s, memo)
+// findKey returns the key of the tenant that the token is signed with. If none of
+// the keys at hand is, and the token could be signed with a key that the provider
+// has added since, it asks for newer keys and tries once more.
+func (v *Verifier) findKey(ctx context.Context, token compact, kid string, b *buffers, facts *eventFacts) (*publicKey, error) {
+	since := v.keys.generation()
+	snapshot, err := v.keys.current(ctx)
 	if err != nil {
-		return verifiedBy{}, err
+		return nil, err
 	}
-	var arrival uint64
-	if v.keys != nil {
-		arrival = v.keys.arrival()
-	}
-	set, err := v.currentKeys(ctx)
-	if err != nil {
-		return verifiedBy{}, err
-	}
-	on.keysAvailable = true
-	signature := s.decode(s.token[len(token.signed)+1:])
+	facts.keysAvailable = true
+	signed := b.token[:len(token.signed)]
+	signature := b.decode(b.token[len(token.signed)+1:])
 	for {
-		candidates := set.candidates(header.kid)
-		on.keyKnown = len(candidates) > 0
-		if key := v.match(set, candidates, header.kid, s.token[:len(token.signed)], signature); key != nil {
-			if !known || memo != &set.headers {
-				set.headers.put(token.header, header)
-			}
-			return verifiedBy{key, header.kid}, nil
+		set := keySetOf(snapshot.Keys)
+		facts.keyKnown = len(set.candidates(kid)) > 0
+		if key := set.match(v.signature, kid, signed, signature); key != nil {
+			return key, nil
 		}
-		if set.bears(header.kid) {
-			return verifiedBy{}, refuse(CodeInvalidSignature)
+		if set.hasKID(kid) {
+			return nil, refuse(CodeInvalidSignature)
 		}
-		newer, err := v.newerKeys(ctx, set, arrival)
-		if err != nil {
-			return verifiedBy{}, err
+		newer, err := v.keys.newer(ctx, snapshot, kid, since)
+		switch {
+		case err != nil:
+			return nil, err
+		case newer == nil && facts.keyKnown:
+			return nil, refuse(CodeInvalidSignature)
+		case newer == nil:
+			return nil, refuse(CodeUnknownKey)
 		}
-		if newer == nil {
-			if len(candidates) == 0 {
-				return verifiedBy{}, refuse(CodeUnknownKey)
-			}
-			return verifiedBy{}, refuse(CodeInvalidSignature)
-		}
-		set = newer
+		snapshot = newer
 	}
 }
 
-// lastKeys returns the keys at hand without judging their age, nil for none.
-func (v *Verifier) lastKeys() *keySet {
-	if v.fixed != nil {
-		return v.fixed
+// header returns the token's JOSE header, and whether it was known from an
+// earlier token with a good signature. It is judged before the keys are asked
+// for, so that a token with a bad header neither waits nor causes a fetch.
+func (v *Verifier) header(token compact, b *buffers) (h joseHeader, known bool, err error) {
+	if h, known = v.headers.get(token.header); known {
+		return h, true, nil
 	}
-	return v.keys.set.Load()
-}
-
-func (v *Verifier) currentKeys(ctx context.Context) (*keySet, error) {
-	if v.fixed != nil {
-		return v.fixed, nil
-	}
-	return v.keys.current(ctx)
-}
-
-func (v *Verifier) newerKeys(ctx context.Context, set *keySet, arrival uint64) (*keySet, error) {
-	if v.fixed != nil {
-		return nil, nil
-	}
-	return v.keys.newer(ctx, set, arrival)
-}
-
-// match returns the candidate that made the signature, nil if none did.
-func (v *Verifier) match(set *keySet, candidates []*publicKey, kid string, signed, signature []byte) *publicKey {
-	var first *publicKey
-	if kid == "" {
-		// Of all keys, the one that last verified such a token is the likeliest.
-		first = set.lastWithoutKID.Load()
-		if first != nil && v.signature.rsa(signed, signature, first.rsa) {
-			return first
-		}
-	}
-	for _, key := range candidates {
-		if key != first && v.signature.rsa(signed, signature, key.rsa) {
-			if kid == "" {
-				set.lastWithoutKID.Store(key)
-			}
-			return key
-		}
-	}
-	return nil
-}
-
-// header returns the token's JOSE header, read or remembered from an earlier
-// token with a good signature, and which of the two it was.
-func (v *Verifier) header(token compact, s *scratch, memo *headerMemo) (h joseHeader, known bool, err error) {
-	if memo != nil {
-		if h, known = memo.get(token.header); known {
-			return h, true, nil
-		}
-	}
-	text := s.decode(s.token[:len(token.header)])
-	h, err = readHeader(&s.reader, text, v.algorithm)
+	h, err = readHeader(&b.reader, b.decode(b.token[:len(token.header)]), v.algorithm)
 	return h, false, err
 }
 
 // checkParties checks who issued the token, and for whom (OpenID Connect Core
-// section 3.1.3.7 items 2 to 5). It takes no audience that is not ours: a token
-// that others may use too is a token that others may use here.
+// section 3.1.3.7 items 2 to 5). Every audience must be ours: whoever else holds
+// a token as its audience could use it here.
 func (v *Verifier) checkParties(u *User) error {
 	if u.Issuer != v.issuer {
 		return &Error{Code: CodeWrongIssuer, Claim: "iss", detail: "want " + v.issuer}

@@ -1,0 +1,243 @@
+package keycache
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+)
+
+const storeTimeout = time.Second // for a call of the store
+
+// Store keeps one record outside of the process.
+type Store interface {
+	// Load returns the record that was saved last, and nil if there is none.
+	Load(ctx context.Context) ([]byte, error)
+	// Save replaces the record.
+	Save(ctx context.Context, record []byte) error
+}
+
+// SafeError is an error of a Store whose text may be logged. The text of any
+// other may contain a secret: the URL of a database, with its password.
+type SafeError interface {
+	error
+	SafeToLog()
+}
+
+// record is what a Store keeps. The URL stands in it without the parts that may
+// hold a secret, so records are compared by the digest of the whole URL.
+type record struct {
+	Issuer    string    `json:"issuer"`
+	JWKSURL   string    `json:"jwks_url"`
+	URLDigest string    `json:"jwks_url_sha256"`
+	FetchedAt time.Time `json:"fetched_at"`
+	JWKS      []byte    `json:"jwks"` // the document, byte by byte as it came
+}
+
+func digestOf(place string) string {
+	sum := sha256.Sum256([]byte(place))
+	return hex.EncodeToString(sum[:])
+}
+
+// records keeps the records of one Cache in a Store, and trusts what it finds
+// there no more than an answer of the network.
+type records struct {
+	store     Store
+	issuer    string
+	jwksURL   string // "" with discovery: any will do
+	parseKeys func([]byte) (Keys, error)
+	warn      func(text, reason string)
+
+	load sync.Once
+
+	mu      sync.Mutex
+	err     string // the last error, "" after a good call
+	newest  Generation
+	waiting []byte             // the record to write next
+	writing bool               // a goroutine writes records
+	cancel  context.CancelFunc // of the call of Save that runs
+	closed  bool
+}
+
+func newRecords(c Config) *records {
+	if c.Store == nil {
+		return nil
+	}
+	return &records{store: c.Store, issuer: c.Issuer, jwksURL: c.JWKSURL, parseKeys: c.ParseKeys, warn: c.Warn}
+}
+
+// loadOnce returns the stored keys the first time that it is called. They count
+// as past their lifetime, so that a fetch is tried before they serve. A record
+// that does not fit is no error, only no keys and a warning.
+func (r *records) loadOnce(ctx context.Context, calls *foreignCalls, now time.Time) (s *Snapshot) {
+	r.load.Do(func() {
+		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		stored, err := callForeign(bounded, calls, r.store.Load)
+		switch {
+		case ctx.Err() != nil: // closed
+		case err != nil:
+			r.failed("the stored keys cannot be read", reasonOf(err))
+		case stored != nil:
+			if s, err = r.parse(stored, now); err != nil {
+				r.failed("the stored keys are not used", err.Error())
+			}
+		}
+	})
+	return s
+}
+
+func (r *records) parse(stored []byte, now time.Time) (*Snapshot, error) {
+	var rec record
+	switch {
+	case jsonv2.Unmarshal(stored, &rec) != nil, len(rec.JWKS) > maxDocumentSize:
+		return nil, errors.New("the record is broken")
+	case rec.Issuer != r.issuer:
+		return nil, errors.New("the record is of another issuer")
+	case r.jwksURL != "" && rec.URLDigest != digestOf(r.jwksURL):
+		return nil, errors.New("the record is of another JWKS URL")
+	case rec.FetchedAt.After(now):
+		return nil, errors.New("the record is dated in the future")
+	}
+	keys, err := r.parseKeys(rec.JWKS)
+	if err != nil {
+		return nil, err
+	}
+	// The same moment, but counted back from now: from here on it ages by the
+	// monotonic clock as well.
+	return &Snapshot{Keys: keys, fetchedAt: now.Add(-now.Sub(rec.FetchedAt))}, nil
+}
+
+// save keeps the keys of a good answer. Calls to Save do not overlap: if one
+// runs, it is told to stop, and whoever waits for it writes this record next,
+// unless a newer one comes. So one call that hangs holds up one goroutine.
+func (r *records) save(calls *foreignCalls, g Generation, a answer) {
+	text, err := json.Marshal(record{
+		Issuer: r.issuer, JWKSURL: withoutCredentials(a.url), URLDigest: digestOf(a.url),
+		FetchedAt: a.fetchedAt, JWKS: a.document,
+	})
+	if err != nil || !r.enqueue(g, text) {
+		return
+	}
+	for {
+		ctx, text := r.dequeue()
+		if text == nil {
+			return
+		}
+		r.write(ctx, calls, text)
+	}
+}
+
+// enqueue makes text the record to write next. It reports whether the caller is
+// the one to write.
+func (r *records) enqueue(g Generation, text []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g < r.newest {
+		return false
+	}
+	r.newest, r.waiting = g, text
+	if r.cancel != nil {
+		r.cancel() // the call that runs, if one does
+	}
+	writing := r.writing
+	r.writing = true
+	return !writing
+}
+
+// dequeue returns the record to write, nil if there is none, and the context for
+// the call.
+func (r *records) dequeue() (context.Context, []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cancel != nil {
+		r.cancel() // of the call before
+	}
+	text := r.waiting
+	r.waiting = nil
+	if text == nil || r.closed {
+		r.writing = false
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	r.cancel = cancel
+	return ctx, text
+}
+
+// write calls Save and waits until it has returned, however long that takes. It
+// warns as soon as the time for it is over.
+func (r *records) write(ctx context.Context, calls *foreignCalls, text []byte) {
+	done := startForeign(calls, func() (struct{}, error) { return struct{}{}, r.store.Save(ctx, text) })
+	timeout := time.NewTimer(storeTimeout)
+	defer timeout.Stop()
+	select {
+	case result := <-done:
+		switch {
+		case result.err == nil:
+			r.succeeded()
+		case !errors.Is(ctx.Err(), context.Canceled): // else it was told to stop
+			r.failed(cannotStore, reasonOf(result.err))
+		}
+	case <-timeout.C:
+		r.failed(cannotStore, reasonOf(context.DeadlineExceeded))
+		if result := <-done; result.err == nil {
+			r.succeeded()
+		}
+	}
+}
+
+// close tells the call of Save that runs to stop. No other follows.
+func (r *records) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if r.cancel != nil {
+		r.cancel()
+	}
+}
+
+const cannotStore = "the keys cannot be stored"
+
+func (r *records) failed(text, reason string) {
+	r.mu.Lock()
+	r.err = text + ": " + reason
+	r.mu.Unlock()
+	// A logger that panics on the goroutine of a fetch would end the process.
+	defer func() { _ = recover() }()
+	r.warn(text, reason)
+}
+
+func (r *records) succeeded() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = ""
+}
+
+// lastError is the last error of the store, "" after a good call.
+func (r *records) lastError() string {
+	if r == nil {
+		return ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// reasonOf says why a store failed, in words that are safe to log.
+func reasonOf(err error) string {
+	if safe, ok := errors.AsType[SafeError](err); ok {
+		return safe.Error()
+	}
+	switch {
+	case errors.Is(err, errPanic):
+		return "panic in the key store"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	}
+	return "error of the key store"
+}
