@@ -10,20 +10,19 @@ import (
 	"time"
 )
 
-// Check is a further condition on a user. It runs after everything else about
-// the token holds, and a nil error means yes. A Check that returns an *Error or
-// a Code refuses with that Code; any other error becomes CodeForbidden and is
-// kept for errors.Is, but not printed. Checks may run concurrently.
+// Check is a further condition on a user. It runs after the token has been
+// verified, and returns nil if the condition holds. A Check that returns an
+// *Error or a Code refuses with that Code. Any other error becomes CodeForbidden;
+// it is kept for errors.Is but not printed. Checks may run concurrently.
 //
-// A claim that a ready-made Check needs and the token lacks fails the Check.
-// Their times go by the clock of the Verifier that made the User, and by
-// time.Now for a User made by hand.
+// A ready-made Check fails if the token lacks the claim that it needs. It uses
+// the clock of the Verifier that made the User, and time.Now for any other User.
 type Check func(ctx context.Context, u *User) error
 
-// clock is the time that a Verifier goes by.
+// clock is the source of a Verifier's time.
 type clock struct{ now func() time.Time }
 
-// now is the present of the verifier that made u.
+// now returns the time by the clock of the Verifier that made u.
 func (u *User) now() time.Time {
 	if u.clock == nil {
 		return time.Now()
@@ -31,9 +30,9 @@ func (u *User) now() time.Time {
 	return u.clock.now()
 }
 
-// Nonce checks that the token answers the sign-in request that sent want
-// (OpenID Connect Core section 3.1.3.7 item 11). It fails with CodeWrongNonce;
-// an empty want always does.
+// Nonce checks that the token's nonce is want, the one of the sign-in request
+// (OpenID Connect Core section 3.1.3.7 item 11). It fails with CodeWrongNonce,
+// and always if want is empty.
 //
 // https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
 func Nonce(want string) Check {
@@ -70,8 +69,8 @@ func MaxTokenAge(d time.Duration) Check {
 }
 
 // AMR checks that the user signed in with all of methods (RFC 8176). It fails
-// with CodeInsufficientAuthentication; without a method, or with an empty one,
-// it always does.
+// with CodeInsufficientAuthentication, and always if there is no method or an
+// empty one.
 //
 // https://www.rfc-editor.org/rfc/rfc8176
 func AMR(methods ...string) Check {
@@ -90,8 +89,8 @@ func AMR(methods ...string) Check {
 }
 
 // ACR checks that the authentication context class is one of values. It fails
-// with CodeInsufficientAuthentication and tells the client which values would
-// do (RFC 9470); without a value it always fails.
+// with CodeInsufficientAuthentication and tells the client the accepted values
+// (RFC 9470). Without a value it always fails.
 //
 // https://www.rfc-editor.org/rfc/rfc9470#section-3
 func ACR(values ...string) Check {
@@ -104,9 +103,9 @@ func ACR(values ...string) Check {
 	}
 }
 
-// AuthType checks that the user signed in by one of types, by ReachFive's claim
-// auth_type: "password", "facebook", ... It fails with
-// CodeInsufficientAuthentication; without a type it always does.
+// AuthType checks that ReachFive's claim auth_type is one of types, such as
+// "password" or "facebook". It fails with CodeInsufficientAuthentication, and
+// always if there is no type.
 func AuthType(types ...string) Check {
 	types = slices.Clone(types)
 	return func(_ context.Context, u *User) error {
@@ -117,8 +116,8 @@ func AuthType(types ...string) Check {
 	}
 }
 
-// EmailVerified checks that there is an e-mail address and that the provider
-// has verified it. It fails with CodeForbidden.
+// EmailVerified checks that the user has an e-mail address which the provider has
+// verified. It fails with CodeForbidden.
 func EmailVerified() Check {
 	return func(_ context.Context, u *User) error {
 		if !u.EmailVerified || u.Email == "" {
@@ -128,9 +127,9 @@ func EmailVerified() Check {
 	}
 }
 
-// AccessTokenHash checks that at_hash is the hash of accessToken, so that the
-// two were issued together (OpenID Connect Core section 3.1.3.6). It fails with
-// CodeWrongAccessToken; an empty accessToken always does.
+// AccessTokenHash checks that at_hash is the hash of accessToken, which shows that
+// the two tokens were issued together (OpenID Connect Core section 3.1.3.6). It
+// fails with CodeWrongAccessToken, and always if accessToken is empty.
 //
 // https://openid.net/specs/openid-connect-core-1_0.html#CodeIDToken
 func AccessTokenHash(accessToken string) Check {
@@ -158,8 +157,8 @@ func runChecks(ctx context.Context, u *User, checks []Check) error {
 	return nil
 }
 
-// checkRefusal makes a refusal of what a Check returned. What has no Code of
-// its own forbids: a refusal without one would be counted and answered as none.
+// checkRefusal turns the error of a Check into a refusal. An error without a Code
+// becomes CodeForbidden: without one, it would not be counted as a refusal.
 func checkRefusal(ctx context.Context, err error) error {
 	e, isError := errors.AsType[*Error](err)
 	switch {
@@ -169,7 +168,7 @@ func checkRefusal(ctx context.Context, err error) error {
 		if err == error(e) { //nolint:errorlint // only the bare Error may pass as it is
 			return e
 		}
-		// Somebody's words stand around it: keep them for errors.Is alone.
+		// The error wraps an *Error. Keep it for errors.Is only.
 		refusal := *e
 		refusal.cause = err
 		return &refusal

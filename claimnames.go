@@ -41,16 +41,16 @@ const (
 	claimCustomIdentifier
 	claimExternalID
 	claimCustomFields
-	// The claims that no ID token has.
+	// An ID token has none of the following.
 	claimEvents
 	claimScope
 	claimScp
 	claimClientID
-	claims // how many there are
+	claims // the number of claims
 )
 
-// wireName is the claim's name on the wire, for the claims that an error can be
-// about.
+// wireName returns the claim's name on the wire, for the claims that an error can
+// name.
 func (c claim) wireName() string {
 	return [claims]string{
 		claimIss: "iss", claimAud: "aud", claimAzp: "azp", claimExp: "exp", claimIat: "iat",
@@ -61,8 +61,8 @@ func (c claim) wireName() string {
 	}[c]
 }
 
-// claimOf tells which claim a member is, and whether it is in the camelCase
-// spelling that ReachFive's browser SDK shows its page.
+// claimOf returns the claim of a member's name, and whether the name is in the
+// camelCase spelling that ReachFive's browser SDK uses.
 func claimOf(name []byte) (c claim, camel bool) {
 	switch string(name) {
 	case "iss":

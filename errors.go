@@ -9,12 +9,17 @@ import (
 )
 
 // Code says why a token or a request was refused. Every refusal has exactly
-// one. A Code is itself an error, so that errors.Is(err, CodeExpired) works on
-// whatever Verify returned. The zero Code, "", stands for no refusal.
+// one. A Code is itself an error, so errors.Is(err, CodeExpired) works on
+// whatever Verify returned. The zero Code, "", means that nothing was refused.
 //
-// The values are stable: they may be logged, counted and sent to clients.
-// string(c) is the value; fmt and slog print a Code as the sentence that it is
-// as an error.
+// CAUTION: fmt and slog print a Code as an error, in a whole sentence. Only
+// string(code) is the bare value. For a metric label, a JSON field or a
+// comparison with text, always convert:
+//
+//	string(CodeExpired)             // "expired"
+//	fmt.Sprintf("%s", CodeExpired)  // "reachfive: expired: the token has expired"
+//
+// The values are stable. They may be logged, counted and sent to clients.
 type Code string
 
 // The reasons for a refusal, in the order in which a token meets them.
@@ -26,35 +31,35 @@ const (
 	CodeInvalidRequest Code = "invalid_request"
 	// CodeBodyTooLarge: the form is larger than the form source reads.
 	CodeBodyTooLarge Code = "body_too_large"
-	// CodeWrongContentType: a POST that is no URL-encoded form.
+	// CodeWrongContentType: the body of the POST is not a URL-encoded form.
 	CodeWrongContentType Code = "wrong_content_type"
 	// CodeUntrustedOrigin: a token from a form or a cookie came with a
 	// cross-origin request from an origin that is not trusted.
 	CodeUntrustedOrigin Code = "untrusted_origin"
-	// CodeMalformedToken: not a canonical compact JWS, or its JOSE header or
-	// its payload breaks a rule of form.
+	// CodeMalformedToken: the token is not a canonical compact JWS, or the form
+	// of its JOSE header or its payload is not allowed.
 	CodeMalformedToken Code = "malformed_token"
-	// CodeUnsupportedAlgorithm: alg is not the one that was configured.
+	// CodeUnsupportedAlgorithm: alg is not the configured algorithm.
 	CodeUnsupportedAlgorithm Code = "unsupported_algorithm"
-	// CodeUnknownKey: the provider answered, and has no key of this kid.
+	// CodeUnknownKey: the provider answered, and has no key with this kid.
 	CodeUnknownKey Code = "unknown_key"
 	// CodeKeysUnavailable: the keys could not be fetched, so nothing could be
-	// decided. It is no verdict on the token: answer 503, never 401.
+	// decided. It says nothing about the token: answer 503, never 401.
 	CodeKeysUnavailable Code = "keys_unavailable"
-	// CodeInvalidSignature: no candidate key made this signature.
+	// CodeInvalidSignature: the signature matches no candidate key.
 	CodeInvalidSignature Code = "invalid_signature"
 	// CodeMissingClaim: a required claim is absent; Error.Claim names it.
 	CodeMissingClaim Code = "missing_claim"
 	// CodeInvalidClaim: a claim has the wrong type or an impossible value, or
-	// may not stand in an ID token; Error.Claim names it.
+	// an ID token may not have it; Error.Claim names it.
 	CodeInvalidClaim Code = "invalid_claim"
 	// CodeWrongIssuer: iss is not the configured issuer.
 	CodeWrongIssuer Code = "wrong_issuer"
-	// CodeWrongAudience: aud or azp names a client that is not ours.
+	// CodeWrongAudience: aud or azp names a client that is not configured.
 	CodeWrongAudience Code = "wrong_audience"
 	// CodeExpired: exp has passed, or the token is older than MaxTokenAge.
 	CodeExpired Code = "expired"
-	// CodeNotYetValid: iat or nbf lies ahead.
+	// CodeNotYetValid: iat or nbf is in the future.
 	CodeNotYetValid Code = "not_yet_valid"
 	// CodeWrongNonce: the Nonce check failed.
 	CodeWrongNonce Code = "wrong_nonce"
@@ -72,114 +77,115 @@ const (
 	// decide. Like CodeKeysUnavailable it says nothing about the user: answer
 	// 503, never 401.
 	CodeRevocationsUnavailable Code = "revocations_unavailable"
-	// CodeForbidden: the token is good, and another check said no.
+	// CodeForbidden: the token is good, but another Check failed.
 	CodeForbidden Code = "forbidden"
 )
 
-// codeRow is what the table of codes says about one Code.
-type codeRow struct {
+// refusalText is the HTTP status of a Code and the one sentence about it that a
+// client may read.
+type refusalText struct {
 	status      int
 	description string
 }
 
-// row is the table of codes: the HTTP status and the one sentence that a
-// client may read. A switch, so that there is no package-level state.
-func (c Code) row() (codeRow, bool) {
+// text is the table of codes. It returns false for a Code that it does not have.
+func (c Code) text() (refusalText, bool) {
 	switch c {
 	case CodeMissingToken:
-		return codeRow{http.StatusUnauthorized, "an ID token is required"}, true
+		return refusalText{http.StatusUnauthorized, "an ID token is required"}, true
 	case CodeInvalidRequest:
-		return codeRow{http.StatusBadRequest, "the request must carry one well-formed ID token"}, true
+		return refusalText{http.StatusBadRequest, "the request must carry one well-formed ID token"}, true
 	case CodeBodyTooLarge:
-		return codeRow{http.StatusRequestEntityTooLarge, "the form is too large"}, true
+		return refusalText{http.StatusRequestEntityTooLarge, "the form is too large"}, true
 	case CodeWrongContentType:
-		return codeRow{http.StatusUnsupportedMediaType, "the body must be application/x-www-form-urlencoded"}, true
+		return refusalText{http.StatusUnsupportedMediaType, "the body must be application/x-www-form-urlencoded"}, true
 	case CodeUntrustedOrigin:
-		return codeRow{http.StatusForbidden, "the request comes from an origin that is not trusted"}, true
+		return refusalText{http.StatusForbidden, "the request comes from an origin that is not trusted"}, true
 	case CodeMalformedToken:
-		return codeRow{http.StatusUnauthorized, "the token is not a well-formed signed JWT"}, true
+		return refusalText{http.StatusUnauthorized, "the token is not a well-formed signed JWT"}, true
 	case CodeUnsupportedAlgorithm:
-		return codeRow{http.StatusUnauthorized, "the token is not signed with the configured algorithm"}, true
+		return refusalText{http.StatusUnauthorized, "the token is not signed with the configured algorithm"}, true
 	case CodeUnknownKey:
-		return codeRow{http.StatusUnauthorized, "the provider has no key of the token's kid"}, true
+		return refusalText{http.StatusUnauthorized, "the provider has no key of the token's kid"}, true
 	case CodeKeysUnavailable:
-		return codeRow{http.StatusServiceUnavailable, "the provider's keys cannot be had at the moment"}, true
+		return refusalText{http.StatusServiceUnavailable, "the provider's keys cannot be had at the moment"}, true
 	case CodeInvalidSignature:
-		return codeRow{http.StatusUnauthorized, "the signature does not verify"}, true
+		return refusalText{http.StatusUnauthorized, "the signature does not verify"}, true
 	case CodeMissingClaim:
-		return codeRow{http.StatusUnauthorized, "a required claim is missing"}, true
+		return refusalText{http.StatusUnauthorized, "a required claim is missing"}, true
 	case CodeInvalidClaim:
-		return codeRow{http.StatusUnauthorized, "a claim is not as an ID token has it"}, true
+		return refusalText{http.StatusUnauthorized, "a claim is not as an ID token has it"}, true
 	case CodeWrongIssuer:
-		return codeRow{http.StatusUnauthorized, "the token is from another issuer"}, true
+		return refusalText{http.StatusUnauthorized, "the token is from another issuer"}, true
 	case CodeWrongAudience:
-		return codeRow{http.StatusUnauthorized, "the token is for another client"}, true
+		return refusalText{http.StatusUnauthorized, "the token is for another client"}, true
 	case CodeExpired:
-		return codeRow{http.StatusUnauthorized, "the token has expired"}, true
+		return refusalText{http.StatusUnauthorized, "the token has expired"}, true
 	case CodeNotYetValid:
-		return codeRow{http.StatusUnauthorized, "the token is not valid yet"}, true
+		return refusalText{http.StatusUnauthorized, "the token is not valid yet"}, true
 	case CodeWrongNonce:
-		return codeRow{http.StatusUnauthorized, "the token belongs to another sign-in"}, true
+		return refusalText{http.StatusUnauthorized, "the token belongs to another sign-in"}, true
 	case CodeWrongAccessToken:
-		return codeRow{http.StatusUnauthorized, "the access token is not the ID token's own"}, true
+		return refusalText{http.StatusUnauthorized, "the access token is not the ID token's own"}, true
 	case CodeReauthenticationRequired:
-		return codeRow{http.StatusUnauthorized, "a more recent sign-in is required"}, true
+		return refusalText{http.StatusUnauthorized, "a more recent sign-in is required"}, true
 	case CodeInsufficientAuthentication:
-		return codeRow{http.StatusUnauthorized, "a stronger sign-in is required"}, true
+		return refusalText{http.StatusUnauthorized, "a stronger sign-in is required"}, true
 	case CodeRevoked:
-		return codeRow{http.StatusUnauthorized, "the user has been signed out since this sign-in"}, true
+		return refusalText{http.StatusUnauthorized, "the user has been signed out since this sign-in"}, true
 	case CodeRevocationsUnavailable:
-		return codeRow{http.StatusServiceUnavailable, "the sign-outs are not known at the moment"}, true
+		return refusalText{http.StatusServiceUnavailable, "the sign-outs are not known at the moment"}, true
 	case CodeForbidden:
-		return codeRow{http.StatusForbidden, "the user may not do this"}, true
+		return refusalText{http.StatusForbidden, "the user may not do this"}, true
 	}
-	return codeRow{http.StatusInternalServerError, "the request failed"}, false
+	return refusalText{http.StatusInternalServerError, "the request failed"}, false
 }
 
-// HTTPStatus returns the status that answers a refusal: 401 for a token that
-// is not good, 503 for CodeKeysUnavailable and CodeRevocationsUnavailable, and
-// so on; 500 for a Code that this package does not know.
+// HTTPStatus returns the status to answer a refusal with: 401 for a bad token,
+// 503 for CodeKeysUnavailable and CodeRevocationsUnavailable, and so on. It
+// returns 500 for a Code that this package does not know.
 func (c Code) HTTPStatus() int {
-	row, _ := c.row()
-	return row.status
+	text, _ := c.text()
+	return text.status
 }
 
-// Error returns the code and its one fixed sentence.
+// Error returns a sentence that contains the code. It is what fmt and slog print;
+// string(c) is the code itself.
 func (c Code) Error() string {
 	if c == "" {
 		return "reachfive: no refusal"
 	}
-	row, known := c.row()
+	text, known := c.text()
 	if !known {
 		return "reachfive: " + string(c)
 	}
-	return "reachfive: " + string(c) + ": " + row.description
+	return "reachfive: " + string(c) + ": " + text.description
 }
 
-// Error is a refusal, or, with CodeKeysUnavailable and
-// CodeRevocationsUnavailable, the inability to decide.
-// Its text never carries a claim value, a token or a secret, however it is
-// printed.
+// Error is a refusal. With CodeKeysUnavailable or CodeRevocationsUnavailable it
+// means that nothing could be decided. However it is printed, its text contains
+// no claim value, token or secret.
 type Error struct {
 	// Code is the reason.
 	Code Code
-	// Claim is the wire name of the claim at fault, "" where none is.
+	// Claim is the wire name of the claim at fault, or empty. An error of
+	// User.Claims may name a member within it, such as "custom_fields.points".
 	Claim string
 	// MaxAge is the longest time since sign-in that is accepted, with
 	// CodeReauthenticationRequired and CodeRevoked; 0 for every other Code.
 	MaxAge time.Duration
-	// ACRValues are the values of acr that the ACR check would have taken.
+	// ACRValues are the values of acr that the ACR check accepts.
 	ACRValues []string
-	// RetryAfter is how long from now a new attempt makes sense; 0 where it
-	// makes none.
+	// RetryAfter is how long to wait before another attempt; 0 if another
+	// attempt cannot succeed.
 	RetryAfter time.Duration
 
 	detail string // what was configured or expected, never what was received
 	cause  error  // for errors.Is and errors.As; never printed
 }
 
-// Error returns a text that is safe to log: the code, the claim's name and
-// what was expected.
+// Error returns a text that is safe to log: the code, the claim's name and the
+// expected value.
 func (e *Error) Error() string {
 	if e == nil {
 		return "reachfive: a nil *Error"
@@ -200,11 +206,9 @@ func (e *Error) Is(target error) bool {
 	return ok && e != nil && code == e.Code
 }
 
-// Unwrap returns what caused the refusal, if anything did: the error of a
-// Check or of a key store. Its text may carry what Error's own never does.
-//
-// A nil *Error in an error, as a caller's Check or TokenVerifier may return by
-// mistake, has none.
+// Unwrap returns the cause of the refusal, if there is one: the error of a Check
+// or of a key store. Unlike the text of Error, the text of the cause may contain
+// anything. Unwrap of a nil *Error returns nil.
 func (e *Error) Unwrap() error {
 	if e == nil {
 		return nil
@@ -212,11 +216,11 @@ func (e *Error) Unwrap() error {
 	return e.cause
 }
 
-// Format prints the text of Error for every verb, so that no verb reaches the
-// cause; of an Error that is no pointer, too.
+// Format prints the text of Error for every verb, so that no verb prints the
+// cause.
 func (e Error) Format(f fmt.State, verb rune) { formatRedacted(f, verb, e.Error()) }
 
-// LogValue gives slog the parts that are safe to log.
+// LogValue returns the parts that are safe to log, for slog.
 func (e Error) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("code", string(e.Code))}
 	if e.Claim != "" {
@@ -228,9 +232,9 @@ func (e Error) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// CodeOf returns the Code of the first refusal in err's tree, and "" if there
-// is none: for a nil error, and for the caller's own context.Canceled and
-// context.DeadlineExceeded.
+// CodeOf returns the Code of the first refusal in err's tree. It returns "" for a
+// nil error and for errors without a Code, such as the context.Canceled or
+// context.DeadlineExceeded of the caller's own context.
 func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok && e != nil {
 		return e.Code
@@ -241,8 +245,7 @@ func CodeOf(err error) Code {
 	return ""
 }
 
-// formatRedacted prints text under any verb, quoted under %q, with no regard
-// to the value behind it.
+// formatRedacted prints text for any verb, quoted for %q.
 func formatRedacted(f fmt.State, verb rune, text string) {
 	if verb == 'q' {
 		_, _ = fmt.Fprintf(f, "%q", text)
@@ -251,8 +254,8 @@ func formatRedacted(f fmt.State, verb rune, text string) {
 	_, _ = f.Write([]byte(text))
 }
 
-// refuse makes the refusal that needs no more words than its Code.
+// refuse returns a refusal that has only a Code.
 func refuse(code Code) error { return &Error{Code: code} }
 
-// refuseClaim makes the refusal of one claim by its wire name.
+// refuseClaim returns a refusal because of one claim, given by its wire name.
 func refuseClaim(code Code, claim string) error { return &Error{Code: code, Claim: claim} }

@@ -83,17 +83,17 @@ func (a *responder) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // CodeKeysUnavailable may wrap the context error of the fetch.
 func (a *responder) refusalOf(ctx context.Context, err error) refusal {
 	code := CodeOf(err)
-	row, known := code.row()
+	text, known := code.text()
 	if !known {
 		return a.uncoded(ctx, err)
 	}
 	ref := refusal{
-		status:      row.status,
+		status:      text.status,
 		name:        errorName(code),
-		description: string(code) + ": " + row.description,
+		description: string(code) + ": " + text.description,
 	}
 	full, _ := errors.AsType[*Error](err)
-	switch row.status {
+	switch text.status {
 	case http.StatusForbidden:
 	case http.StatusServiceUnavailable:
 		if full != nil {

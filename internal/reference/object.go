@@ -24,7 +24,7 @@ func Object(text []byte) (map[string]json.RawMessage, bool) {
 	return members, true
 }
 
-// walk goes through valid JSON and refuses depth and duplicates.
+// walk reports whether valid JSON is nowhere too deep and has no member twice.
 func walk(text []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -64,8 +64,8 @@ func walk(text []byte) bool {
 	}
 }
 
-// loneSurrogate looks for half of a pair among the escapes of valid JSON, which
-// has backslashes in strings alone.
+// loneSurrogate looks for half of a surrogate pair among the escapes of valid
+// JSON, which has backslashes only in strings.
 func loneSurrogate(text []byte) bool {
 	high := false // the escape just read is the first half
 	for i := 0; i < len(text); i++ {
@@ -99,8 +99,8 @@ type Key struct {
 	N, E *big.Int
 }
 
-// Keys returns the keys that are admitted from a JWK Set, and false for what
-// is none.
+// Keys returns the admitted keys of a JWK Set, and false if document is not a JWK
+// Set.
 func Keys(document []byte) ([]Key, bool) {
 	raws, ok := keyTexts(document)
 	if !ok {
@@ -115,7 +115,7 @@ func Keys(document []byte) ([]Key, bool) {
 	return keys, true
 }
 
-// keyTexts finds the one keys member of the document, which must be an array.
+// keyTexts returns the elements of the document's only keys member, an array.
 func keyTexts(document []byte) (raws []json.RawMessage, ok bool) {
 	if !json.Valid(document) {
 		return nil, false
@@ -146,10 +146,10 @@ func admit(raw json.RawMessage) (Key, bool) {
 	if !ok {
 		return Key{}, false
 	}
-	is := func(name string, fits func(text string) bool) bool {
+	is := func(name string, allowed func(text string) bool) bool {
 		value, there := members[name]
 		text, isText := asText(value)
-		return !there || isText && fits(text)
+		return !there || isText && allowed(text)
 	}
 	equal := func(want string) func(string) bool { return func(text string) bool { return text == want } }
 	kty, _ := asText(members["kty"])
@@ -178,8 +178,7 @@ func admit(raw json.RawMessage) (Key, bool) {
 	return Key{kid, n, e}, true
 }
 
-// unsigned decodes a Base64urlUInt: no leading zero byte, nothing that is not
-// canonical.
+// unsigned decodes a canonical Base64urlUInt without a leading zero byte.
 func unsigned(raw json.RawMessage) (*big.Int, bool) {
 	text, ok := asText(raw)
 	if !ok || !regexp.MustCompile(`\A[A-Za-z0-9_-]+\z`).MatchString(text) {
