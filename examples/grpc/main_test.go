@@ -39,7 +39,7 @@ func TestRulesNameOnlyMethodsOfTheServer(t *testing.T) {
 	require.NoError(t, reachfivegrpc.CheckMethods(newServer(reachfivetest.NewTenant(t).Verifier()), rules()...))
 }
 
-// listen serves on a real socket of the loopback and returns its address.
+// listen serves on a loopback socket and returns its address.
 func listen(t *testing.T, server *grpc.Server) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -56,7 +56,7 @@ func listen(t *testing.T, server *grpc.Server) string {
 	return listener.Addr().String()
 }
 
-// tool is a command of the project's bin folder.
+// tool returns a command of the project's bin folder.
 func tool(ctx context.Context, t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", "..", "bin", name))
@@ -65,7 +65,8 @@ func tool(ctx context.Context, t *testing.T, name string, args ...string) *exec.
 	return exec.CommandContext(ctx, path, args...)
 }
 
-// grpcurl makes one call and returns what the command printed.
+// grpcurl makes one call. It returns what the command printed, and whether the
+// call succeeded.
 func grpcurl(t *testing.T, address, token, method, data string) (printed string, ok bool) {
 	t.Helper()
 	args := []string{"-plaintext"}
@@ -125,8 +126,8 @@ func TestGrpcurlSeesTheVerdicts(t *testing.T) {
 	}
 }
 
-// The client keeps its half open and says nothing, so that the server waits in
-// RecvMsg and the client for an answer when the token expires.
+// When the token expires, the client's half of the stream is open and silent: the
+// server waits in RecvMsg, and the client waits for an answer.
 func TestStreamOfARealSocketEndsWhenItsTokenExpires(t *testing.T) {
 	tenant := reachfivetest.NewTenant(t)
 	exp := time.Now().Truncate(time.Second).Add(5 * time.Second)
@@ -156,10 +157,10 @@ func TestStreamOfARealSocketEndsWhenItsTokenExpires(t *testing.T) {
 	require.Len(t, status.Convert(err).Details(), 1)
 	info, _ := status.Convert(err).Details()[0].(*errdetails.ErrorInfo)
 	assert.Equal(t, string(reachfive.CodeExpired), info.GetReason())
-	assert.Equal(t, connectivity.Ready, conn.GetState(), "the connection is for other streams to use")
+	assert.Equal(t, connectivity.Ready, conn.GetState(), "other streams can still use the connection")
 }
 
-// report is what ghz says of a run.
+// report is the part of ghz's report that the test reads.
 type report struct {
 	Count        int            `json:"count"`
 	Total        time.Duration  `json:"total"`
@@ -186,10 +187,10 @@ func ghz(t *testing.T, address, authorization string, calls int) report {
 	return got
 }
 
-// Every tenth call has an expired token. The first half of the good ones is
-// signed with the old key; the verifier meets the new key in the middle. Streams
-// are left to the suites: ghz counts the end that grpc-go's client statistics
-// name, which is none where a refusal crosses with the client's own sending.
+// Every tenth call has an expired token. The first half of the good tokens is
+// signed with the old key, so that the verifier meets the new key in the middle.
+// All calls are unary: ghz takes the end of a stream from grpc-go's client
+// statistics, which have none if the client sends while it is refused.
 func TestGhzSeesNoWrongVerdictThroughARotation(t *testing.T) {
 	const calls = 20_000
 	tenant := reachfivetest.NewTenant(t)
@@ -199,7 +200,7 @@ func TestGhzSeesNoWrongVerdictThroughARotation(t *testing.T) {
 	oldKey, oldToken, expired := tenant.KID(), tenant.Token(), tenant.Token(reachfivetest.Expired())
 	newKey := tenant.Rotate()
 	require.Len(t, v.Status().Keys, 1, "the verifier does not know the new key yet")
-	// The template is ghz's; RequestNumber counts from 0 over all workers.
+	// This is a template of ghz. RequestNumber counts from 0 over all workers.
 	tokens := fmt.Sprintf("Bearer {{ternary %#q (ternary %#q %#q (lt .RequestNumber %d)) (eq (mod .RequestNumber 10) 0)}}",
 		expired, oldToken, tenant.Token(), calls/2)
 
@@ -209,7 +210,7 @@ func TestGhzSeesNoWrongVerdictThroughARotation(t *testing.T) {
 	assert.Equal(t, 2, tenant.JWKSRequests(), "one fetch at the start, one for the new key")
 	assert.Len(t, v.Status().Keys, 2)
 
-	// What is left of the rotation: the old key goes, and its tokens with it.
+	// The rotation ends when the provider removes the old key.
 	tenant.RemoveKey(oldKey)
 	require.NoError(t, v.Refresh(t.Context()))
 	got = ghz(t, address, "Bearer "+oldToken, 200)

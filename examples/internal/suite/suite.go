@@ -17,10 +17,10 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-// gone is the status of a caller who has none.
+// gone is the status of a caller who went away before there was one.
 const gone = "gone"
 
-// Run holds a server with the four routes of the examples to the suite.
+// Run runs the transport suite on a server with the four routes of the examples.
 func Run(t *testing.T, newServer func(reachfive.TokenVerifier, ...reachfive.MiddlewareOption) http.Handler) {
 	t.Helper()
 	reachfivetest.RunTransportSuite(t, func(tb testing.TB, v reachfive.TokenVerifier) reachfivetest.TransportCall {
@@ -91,13 +91,13 @@ func status(decision error) string {
 	return strconv.Itoa(answer(decision))
 }
 
-// Reason is the Code that a server has decided on last.
+// Reason is the Code of a server's last refusal.
 type Reason struct{ code atomic.Value }
 
-// Hear keeps the Code of err.
+// Hear records the Code of err.
 func (r *Reason) Hear(err error) { r.code.Store(reachfive.CodeOf(err)) }
 
-// Forget is for the start of a call.
+// Forget removes the Code before the next call.
 func (r *Reason) Forget() { r.Hear(nil) }
 
 // Heard returns the last Code, "" if there was none.
