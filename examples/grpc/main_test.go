@@ -152,7 +152,6 @@ func TestStreamOfARealSocketEndsWhenItsTokenExpires(t *testing.T) {
 	after := time.Since(exp)
 	t.Logf("the stream ended %v after exp: %v", after, err)
 	assert.GreaterOrEqual(t, after, time.Duration(0))
-	assert.Less(t, after, 10*time.Second)
 	require.Equal(t, codes.Unauthenticated, status.Code(err))
 	require.Len(t, status.Convert(err).Details(), 1)
 	info, _ := status.Convert(err).Details()[0].(*errdetails.ErrorInfo)
