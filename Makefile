@@ -103,7 +103,7 @@ vet-platforms: ## go vet of the root module for other systems and for 32 bits
 	done
 
 .PHONY: lint
-lint: bin/golangci-lint bin/gofumpt bin/actionlint ## formatting, go vet and golangci-lint in every module; the workflows
+lint: bin/golangci-lint bin/gofumpt bin/actionlint ## check the formatting, every module with golangci-lint, and .github
 	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0r bin/gofumpt -l); \
 		if [ -n "$$unformatted" ]; then echo "not gofumpt-formatted:"; echo "$$unformatted"; exit 1; fi
 	$(call each,$(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...)
@@ -171,10 +171,10 @@ chaos: bin/toxiproxy ## the key cache behind the real toxiproxy, at most 90 s
 release-check: ## pack the modules as VERSION and use them as a user does, from an empty folder
 	GOWORK=off go run -C tools ./releasecheck -dir $(CURDIR) -version $(VERSION)
 
-# Wants a quiet machine, and takes some ten minutes.
-# SECTIONS=verify,refusals runs a part of it.
+# Needs a quiet machine and takes about ten minutes. SECTIONS=verify,refusals
+# runs only these parts.
 .PHONY: bench
-bench: ## time Verify beside its peers; write docs/performance.md and its charts
+bench: ## compare Verify with other libraries; write docs/performance.md and its charts
 	GOWORK=off go run -C benchmarks . -write ../docs -only "$(SECTIONS)"
 
 .PHONY: clean

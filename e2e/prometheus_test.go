@@ -34,20 +34,12 @@ const operations = "../docs/operations/"
 // TestAlertRulesFireAndClear lets promtool judge the alerts by their own tests.
 func TestAlertRulesFireAndClear(t *testing.T) {
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
-		promtool := exec.CommandContext(t.Context(), needed(t, "promtool"), args...)
+		promtool := exec.CommandContext(t.Context(), program(t, "promtool"), args...)
 		promtool.Dir = operations
 		output, err := promtool.CombinedOutput()
 		require.NoError(t, err, string(output))
 		t.Log(string(output))
 	}
-}
-
-// needed is the path of a program that Debian's package prometheus has.
-func needed(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	require.NoError(t, err, "apt-get install --no-install-recommends prometheus brings it")
-	return path
 }
 
 // service is a program that verifies tokens and exports what it sees.
@@ -126,7 +118,7 @@ scrape_configs:
 	require.NoError(t, err)
 	p := promQL{address: free.Addr().String()}
 	require.NoError(t, free.Close())
-	server := exec.CommandContext(t.Context(), needed(t, "prometheus"),
+	server := exec.CommandContext(t.Context(), program(t, "prometheus"),
 		"--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+p.address)
 	log, err := os.Create(filepath.Join(dir, "log"))
