@@ -83,7 +83,7 @@ race: setup ## test every module with the race detector
 .PHONY: test-go
 test-go: ## test, with the race detector, what needs nothing but Go and a C compiler
 	@scripts/setup cgo modules curl grpcurl ghz
-	@go test -race -timeout 15m $(addsuffix /...,$(filter-out $(NEED_PROGRAMS),$(MODULES)))
+	@go test -race -count 1 -timeout 15m $(addsuffix /...,$(filter-out $(NEED_PROGRAMS),$(MODULES)))
 
 .PHONY: test-next
 test-next: ## test the root module on the newer supported Go release
