@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+)
+
+// checkConfigCommand is `reachfive-gateway check-config`.
+type checkConfigCommand struct {
+	configFlag
+}
+
+// Run implements the command. It opens no listener and uses no network.
+func (c *checkConfigCommand) Run(env environment) error {
+	_, policies, err := c.load(env.lookup)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.out, "%s: ok; policies: %s\n", c.Config, strings.Join(policies.Names(), ", "))
+	return policies.Close()
+}
+
+// versionCommand is `reachfive-gateway version`.
+type versionCommand struct{}
+
+// Run implements the command.
+func (versionCommand) Run(env environment) error {
+	version := "unknown"
+	if build, ok := debug.ReadBuildInfo(); ok {
+		version = build.Main.Version + " " + build.GoVersion
+	}
+	fmt.Fprintln(env.out, "reachfive-gateway", version)
+	return nil
+}
