@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// serveConfig is what the browser SDK asks for before anything else. Because
-// is_public is true it uses PKCE.
+// serveConfig serves what the browser SDK requests first. Because is_public is
+// true, the SDK uses PKCE.
 func (t *Tenant) serveConfig(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Get("client_id") != t.ClientID {
+	if !t.isClient(r.URL.Query().Get("client_id")) {
 		unknownClient().write(w)
 		return
 	}
@@ -34,8 +34,8 @@ func (t *Tenant) serveConfig(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// serveSignup adds a user and signs the user in, as servePasswordLogin does
-// for one who is there already.
+// serveSignup adds a user and signs the user in, as servePasswordLogin does for an
+// existing user.
 func (t *Tenant) serveSignup(w http.ResponseWriter, r *http.Request) {
 	var signup struct {
 		ClientID string         `json:"client_id"`
@@ -46,17 +46,17 @@ func (t *Tenant) serveSignup(w http.ResponseWriter, r *http.Request) {
 		invalidRequest("The body is not JSON").write(w)
 		return
 	}
-	if signup.ClientID != t.ClientID {
+	if !t.isClient(signup.ClientID) {
 		unknownClient().write(w)
 		return
 	}
 	password, _ := signup.Data["password"].(string)
 	for _, own := range []string{"password", "sub", "email_verified", "phone_number_verified", "new_user"} {
-		delete(signup.Data, own) // nobody says these of oneself
+		delete(signup.Data, own) // a user may not set these
 	}
 	user, err := newAccount(password, signup.Data)
 	if err != nil {
-		invalidRequest("A sign-up takes an identifier and a password").write(w)
+		invalidRequest("A sign-up needs an identifier and a password").write(w)
 		return
 	}
 	t.mu.Lock()
@@ -70,7 +70,7 @@ func (t *Tenant) serveSignup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := t.settings.now()
-	tkn := t.put(tkns, signIn{user: user, scope: signup.Scope, authTime: now, until: now.Add(tknLifetime), newUser: true})
+	tkn := t.put(tkns, signIn{client: signup.ClientID, user: user, scope: signup.Scope, authTime: now, until: now.Add(tknLifetime), newUser: true})
 	writeJSON(w, http.StatusOK, map[string]any{"id": user.sub, "tkn": tkn})
 }
 
@@ -86,9 +86,9 @@ func (t *Tenant) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		oauthError{http.StatusUnauthorized, "invalid_token", "The access token is unknown, expired or revoked"}.write(w)
 		return
 	}
-	claims := t.idClaims(s.user, s.scope, s.authTime)
+	claims := t.idClaims(s.client, s.user, s.scope, s.authTime)
 	for _, name := range []string{"iss", "aud", "iat", "exp", "auth_time", "auth_type", "new_user"} {
-		delete(claims, name) // of a sign-in, not of a profile
+		delete(claims, name) // they describe a sign-in, not a profile
 	}
 	claims["id"] = s.user.sub
 	if fields := r.URL.Query().Get("fields"); fields != "" {
@@ -102,8 +102,8 @@ func (t *Tenant) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, claims)
 }
 
-// serveRevoke ends an access or a refresh token. Like RFC 7009 section 2.2 it
-// has the same answer for a token that it does not know.
+// serveRevoke revokes an access or a refresh token. As RFC 7009 section 2 requires,
+// an unknown token gets the same answer, and another client's token is refused.
 func (t *Tenant) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	var revoke struct {
 		ClientID string `json:"client_id"`
@@ -113,19 +113,32 @@ func (t *Tenant) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		invalidRequest("The body is not JSON").write(w)
 		return
 	}
-	if revoke.ClientID != t.ClientID {
+	if !t.isClient(revoke.ClientID) {
 		unknownClient().write(w)
 		return
 	}
-	t.mu.Lock()
-	delete(t.signIns.access, revoke.Token)
-	delete(t.signIns.refresh, revoke.Token)
-	t.mu.Unlock()
+	if !t.revoke(revoke.ClientID, revoke.Token) {
+		invalidGrant().write(w)
+		return
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// serveLogout sends the browser back. The tenant keeps no session of its own
-// (sso is false in its config), so there is nothing else to end.
+// revoke forgets a token. It returns false for a token of another client.
+func (t *Tenant) revoke(client, token string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, issued := range []map[string]signIn{t.signIns.access, t.signIns.refresh} {
+		if s, ok := issued[token]; ok && s.client != client {
+			return false
+		}
+		delete(issued, token)
+	}
+	return true
+}
+
+// serveLogout redirects the browser back. The tenant keeps no session of its own
+// (sso is false in its config), so there is nothing to end.
 func (t *Tenant) serveLogout(w http.ResponseWriter, r *http.Request) {
 	back := r.URL.Query().Get("redirect_to")
 	switch {
@@ -140,7 +153,7 @@ func (t *Tenant) serveLogout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// mayReturnTo: a page of an origin that the client's sign-ins return to.
+// mayReturnTo reports whether uri is a page of an origin that sign-ins return to.
 func (t *Tenant) mayReturnTo(uri string) bool {
 	return isRedirectURI(uri) && t.isPageOrigin(originOf(uri))
 }

@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// newCertificate makes a certificate for name, localhost and 127.0.0.1, and
-// the pool that trusts it alone. Its private key never leaves the process. It
-// is dated by the real clock, because crypto/tls goes by it.
+// newCertificate returns a certificate for name, localhost and 127.0.0.1, and a pool
+// that trusts only it. Its dates are those of the real clock, which crypto/tls uses.
 func newCertificate(name string, notAfter time.Time) (tls.Certificate, *x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

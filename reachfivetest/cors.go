@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// withCORS lets pages read the answers, as the Fetch standard has it,
-// https://fetch.spec.whatwg.org/#http-cors-protocol. The origin is named and
-// never "*", which no browser takes for a request with credentials.
+// withCORS lets pages read the answers, as the Fetch standard defines,
+// https://fetch.spec.whatwg.org/#http-cors-protocol. It names the origin, because
+// browsers do not accept "*" for a request with credentials.
 func (t *Tenant) withCORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Origin")
@@ -21,8 +21,8 @@ func (t *Tenant) withCORS(next http.Handler) http.Handler {
 	})
 }
 
-// servePreflight allows what the browser SDK sends: its correlation ID on
-// every request, a JSON body, an access token, and the page's language.
+// servePreflight allows what the browser SDK sends: a correlation ID on every
+// request, a JSON body, an access token, and the page's language.
 func servePreflight(w http.ResponseWriter, _ *http.Request) {
 	if h := w.Header(); h.Get("Access-Control-Allow-Origin") != "" {
 		h.Set("Access-Control-Allow-Methods", "GET, POST")
@@ -32,8 +32,8 @@ func servePreflight(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// isPageOrigin reports whether origin is that of one of the client's redirect
-// URIs; any will do where WithRedirectURIs named none.
+// isPageOrigin reports whether origin is that of one of the redirect URIs. Without
+// WithRedirectURIs every origin is.
 func (t *Tenant) isPageOrigin(origin string) bool {
 	if len(t.settings.redirectURIs) == 0 {
 		return true
@@ -41,8 +41,8 @@ func (t *Tenant) isPageOrigin(origin string) bool {
 	return slices.ContainsFunc(t.settings.redirectURIs, func(uri string) bool { return originOf(uri) == origin })
 }
 
-// originOf returns the origin of a redirect URI as a browser writes it, but
-// for a default port that is spelled out; "" if no page has such an origin.
+// originOf returns the origin of a redirect URI as a browser writes it, except that
+// an explicit default port stays. It returns "" if no page can have this origin.
 func originOf(uri string) string {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" ||

@@ -14,6 +14,7 @@ import (
 )
 
 func TestTheTenantsAnswersAreDatedByItsClock(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)
 	tenant := reachfivetest.NewTenant(t, reachfivetest.WithClock(func() time.Time { return now }))
 	reply, err := send(t.Context(), t, tenant.Client(), http.MethodGet, tenant.Issuer()+"/jwks.json", "", "")
@@ -22,6 +23,7 @@ func TestTheTenantsAnswersAreDatedByItsClock(t *testing.T) {
 }
 
 func TestATenantWhoseCertificateHasExpiredCannotBeReached(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.WithCertificateUntil(time.Now().Add(-time.Hour)))
 	_, err := send(t.Context(), t, tenant.Client(), http.MethodGet, tenant.Issuer()+"/jwks.json", "", "")
 	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)

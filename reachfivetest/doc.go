@@ -1,9 +1,9 @@
 // Package reachfivetest is a ReachFive tenant for tests: it issues ID tokens,
-// publishes its keys, signs users in, and misbehaves on request.
+// publishes its keys, signs users in, and can be made to fail.
 //
-// A handler's test, with a real token and the real middleware:
+// A test of a handler, with a real token and the real middleware:
 //
-//	func TestProfileSaysWhoIsSignedIn(t *testing.T) {
+//	func TestProfileGreetsTheUser(t *testing.T) {
 //		tenant := reachfivetest.NewTenant(t)
 //		handler := reachfive.Middleware(tenant.Verifier())(http.HandlerFunc(profile))
 //		r := httptest.NewRequest("GET", "/profile", nil)
@@ -15,12 +15,12 @@
 //		}
 //	}
 //
-// A handler alone needs no token: NewUser makes the user, and
-// reachfive.ContextWithUser puts it where the middleware would.
+// A test of the handler alone needs no token: NewUser returns a user, and
+// reachfive.ContextWithUser stores it where the middleware would.
 //
 // # Tokens
 //
-// Token returns an ID token as the tenant issues it. Mods make it another:
+// Token returns an ID token as the tenant issues it. Mods change it:
 //
 //	tenant.Token(reachfivetest.Expired())
 //	tenant.Token(reachfivetest.OtherAudience())
@@ -29,23 +29,33 @@
 //
 // Sign signs exactly the claims that it is given.
 //
+// # Several clients
+//
+// An API that a web client and mobile apps share accepts the tokens of each of
+// them:
+//
+//	tenant := reachfivetest.NewTenant(t,
+//		reachfivetest.WithClientID("web"), reachfivetest.WithClients("ios", "android"))
+//	v := tenant.Verifier(reachfive.WithAudiences("ios", "android"))
+//	v.Verify(ctx, tenant.Token())                                    // of web
+//	v.Verify(ctx, tenant.Token(reachfivetest.ForClient("ios")))      // of ios
+//	v.Verify(ctx, tenant.Token(reachfivetest.OtherAudience()))       // wrong_audience
+//
 // # Endpoints
 //
-// The tenant listens on a free port of 127.0.0.1, over TLS with a certificate
-// of its own. Client reaches it; nothing else trusts it. It serves /jwks.json,
-// /.well-known/openid-configuration, and what a page signs in and out with, in
-// the shapes that ReachFive's browser SDK uses: its configuration, password
-// login, sign-up, /oauth/authorize by redirect and by web message, /oauth/token
-// with PKCE and refresh, profile, revocation and logout, with CORS. AddUser adds
-// who can sign in.
+// The tenant listens on a free port of 127.0.0.1, over TLS with a certificate of
+// its own. Client trusts it; nothing else does. It serves /jwks.json,
+// /.well-known/openid-configuration, and the endpoints that ReachFive's browser SDK
+// uses, in the same form and with CORS: configuration, password login, sign-up,
+// /oauth/authorize by redirect and by web message, /oauth/token with PKCE and
+// refresh, profile, revocation and logout. AddUser adds a user who can sign in.
 //
 // # Time and faults
 //
-// With InMemory there is no socket, so that a tenant and its Verifier live
-// inside a testing/synctest bubble, where a day passes at once. Rotate,
-// RemoveKey, SetDown, SetDelay, SetCacheControl, PublishRaw and OnJWKS change
-// the tenant while it runs.
+// With InMemory there is no socket, so a tenant and its Verifier can live inside a
+// testing/synctest bubble, where a day takes no time. Rotate, RemoveKey, SetDown,
+// SetDelay, SetCacheControl, PublishRaw and OnJWKS change the tenant while it runs.
 //
-// The package signs with the standard library alone: it shares no code with
-// the verifier that it tests.
+// The package signs with the standard library: it shares no code with the verifier
+// under test.
 package reachfivetest

@@ -9,7 +9,7 @@ import (
 // maxBody is the largest request body that an endpoint reads, in bytes.
 const maxBody = 64 << 10
 
-// routes is every endpoint of the tenant, behind what applies to all of them.
+// routes returns every endpoint of the tenant.
 func (t *Tenant) routes() http.Handler {
 	api := t.signInRoutes()
 	api.HandleFunc("GET /.well-known/openid-configuration", t.serveDiscovery)
@@ -19,7 +19,7 @@ func (t *Tenant) routes() http.Handler {
 	return t.counted(root)
 }
 
-// signInRoutes is what a page needs to sign a user in and out.
+// signInRoutes returns the endpoints that a page needs to sign a user in and out.
 func (t *Tenant) signInRoutes() *http.ServeMux {
 	api := http.NewServeMux()
 	api.HandleFunc("GET /identity/v1/config", t.serveConfig)
@@ -37,18 +37,16 @@ func (t *Tenant) signInRoutes() *http.ServeMux {
 	return api
 }
 
-// SignInHandler returns the endpoints that a page needs to sign a user in and
-// out, for a listener of the caller's own: a demonstration serves them over
-// http on loopback, so that a browser which does not trust the tenant's
-// certificate can sign in all the same. The keys and the discovery document
-// are not among them: iss stays https, and so does whatever vouches for it.
-// The tenant's faults apply, and Close ends it as well.
+// SignInHandler returns the endpoints that a page needs to sign a user in and out,
+// for use with another listener: a demonstration can serve them over http on
+// loopback to a browser that does not trust the tenant's certificate. The keys and
+// the discovery document are not included, because they must be served over https.
+// The tenant's faults apply, and Close ends the handler too.
 func (t *Tenant) SignInHandler() http.Handler {
 	return t.counted(t.withCORS(t.withFaults(t.signInRoutes())))
 }
 
-// counted lets Close wait for the handlers under way, and turns requests away
-// afterwards.
+// counted lets Close wait for handlers in progress, and aborts requests after it.
 func (t *Tenant) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.mu.Lock()
@@ -58,7 +56,7 @@ func (t *Tenant) counted(next http.Handler) http.Handler {
 		}
 		t.mu.Unlock()
 		if closed {
-			panic(http.ErrAbortHandler) // net/http cuts the connection
+			panic(http.ErrAbortHandler) // net/http closes the connection
 		}
 		defer t.running.Done()
 		w.Header().Set("Date", t.settings.now().UTC().Format(http.TimeFormat))
@@ -66,7 +64,7 @@ func (t *Tenant) counted(next http.Handler) http.Handler {
 	})
 }
 
-// withFaults lets a request meet SetDelay and SetDown.
+// withFaults applies SetDelay and SetDown.
 func (t *Tenant) withFaults(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		met := t.arrive(false)
@@ -85,8 +83,8 @@ func serveDown(w http.ResponseWriter) {
 	oauthError{http.StatusServiceUnavailable, "temporarily_unavailable", "The tenant is down"}.write(w)
 }
 
-// serveJWKS meets the faults by itself, because the key set is that of the
-// moment the request arrived.
+// serveJWKS applies the faults itself, because it serves the key set of the time
+// when the request arrived.
 func (t *Tenant) serveJWKS(w http.ResponseWriter, r *http.Request) {
 	met := t.arrive(true)
 	set, err := t.keySet()
@@ -98,7 +96,7 @@ func (t *Tenant) serveJWKS(w http.ResponseWriter, r *http.Request) {
 	case met.down:
 		serveDown(w)
 	case err != nil:
-		oauthError{http.StatusInternalServerError, "server_error", "The tenant could not make a key"}.write(w)
+		oauthError{http.StatusInternalServerError, "server_error", "The tenant cannot generate a key"}.write(w)
 	default:
 		if met.cacheControl != "" {
 			w.Header().Set("Cache-Control", met.cacheControl)
@@ -108,8 +106,8 @@ func (t *Tenant) serveJWKS(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveDiscovery answers with the metadata of OpenID Connect Discovery 1.0
-// section 3, https://openid.net/specs/openid-connect-discovery-1_0.html.
+// serveDiscovery serves the metadata of OpenID Connect Discovery 1.0 section 3,
+// https://openid.net/specs/openid-connect-discovery-1_0.html.
 func (t *Tenant) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	iss := t.Issuer()
 	writeJSON(w, http.StatusOK, map[string]any{
@@ -130,8 +128,8 @@ func (t *Tenant) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// oauthError is an error response of RFC 6749 section 5.2. The browser SDK
-// reads every error body as JSON.
+// oauthError is an error response of RFC 6749 section 5.2. The browser SDK expects
+// JSON in every error response.
 type oauthError struct {
 	status      int
 	code        string
@@ -142,7 +140,8 @@ func (e oauthError) write(w http.ResponseWriter) {
 	writeJSON(w, e.status, map[string]any{"error": e.code, "error_description": e.description})
 }
 
-// writeJSON answers with v; RFC 6749 section 5.1 wants tokens not stored.
+// writeJSON answers with v, and forbids to store it, which RFC 6749 section 5.1
+// requires for tokens.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {

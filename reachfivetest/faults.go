@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// faults is how the tenant misbehaves at the moment.
+// faults are the tenant's current faults.
 type faults struct {
 	down         bool
 	delay        time.Duration
@@ -14,52 +14,51 @@ type faults struct {
 	jwksRequests int
 }
 
-// SetDown makes the tenant answer 503 to every request that arrives from now
-// on, or ends that.
+// SetDown takes the tenant down, so that it answers every further request with 503,
+// or brings it up again.
 func (t *Tenant) SetDown(down bool) {
 	t.mu.Lock()
 	t.faults.down = down
 	t.mu.Unlock()
 }
 
-// SetDelay makes every request that arrives from now on wait for d before it
-// is answered, in real time or in that of a testing/synctest bubble. A request
-// that its client gives up ends its wait. The keys that a delayed answer
-// carries are those of the moment the request arrived. 0 ends it.
+// SetDelay delays the answer to every further request by d, in real time or in that
+// of a testing/synctest bubble. The delay ends early if the client cancels the
+// request. A delayed answer has the keys of the time when the request arrived. 0
+// ends the delays.
 func (t *Tenant) SetDelay(d time.Duration) {
 	t.mu.Lock()
 	t.faults.delay = d
 	t.mu.Unlock()
 }
 
-// SetCacheControl changes the Cache-Control header of /jwks.json; "" sends
-// none.
+// SetCacheControl changes the Cache-Control header of /jwks.json; "" removes it.
 func (t *Tenant) SetCacheControl(value string) {
 	t.mu.Lock()
 	t.faults.cacheControl = value
 	t.mu.Unlock()
 }
 
-// OnJWKS puts hook in front of /jwks.json, after the delay and before the
-// answer of a tenant that is down. If it returns true it has answered; nil
-// takes it away. It may do whatever an HTTP handler may, for any fault that
-// has no method here; to cut the connection it panics with
-// http.ErrAbortHandler. A hook that blocks should watch the request's context.
+// OnJWKS calls hook for every request for /jwks.json, after the delay and before
+// the tenant answers, also while it is down. If hook returns true, it has answered
+// itself. A nil hook removes it. It is for faults that have no method here: hook may
+// do what any HTTP handler may, and panic with http.ErrAbortHandler to close the
+// connection. A hook that blocks should watch the request's context.
 func (t *Tenant) OnJWKS(hook func(w http.ResponseWriter, r *http.Request) bool) {
 	t.mu.Lock()
 	t.faults.onJWKS = hook
 	t.mu.Unlock()
 }
 
-// JWKSRequests returns how many requests for /jwks.json have arrived,
-// whatever they were answered.
+// JWKSRequests returns how many requests for /jwks.json have arrived, whatever the
+// answers were.
 func (t *Tenant) JWKSRequests() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.faults.jwksRequests
 }
 
-// arrive notes a request and returns the faults that it meets.
+// arrive counts a request and returns the faults that apply to it.
 func (t *Tenant) arrive(jwks bool) faults {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -69,7 +68,7 @@ func (t *Tenant) arrive(jwks bool) faults {
 	return t.faults
 }
 
-// sleep waits for d, or until r is given up; then it returns false.
+// sleep waits for d. It returns false if r is cancelled first.
 func sleep(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return r.Context().Err() == nil

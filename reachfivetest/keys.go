@@ -12,17 +12,17 @@ import (
 	"strings"
 )
 
-// keyring holds the tenant's RSA keys. Keys are made when they are first
-// needed, each tenant its own: 2048 bits take about 50 ms (measured; 10 to
-// 130), which a tenant of HS256 never pays, and a pool shared by all tenants
-// would be package state that couples tests to one another.
+// keyring holds the tenant's RSA keys. They are generated when they are first
+// needed, because 2048 bits take about 50 ms (measured: 10 to 130), and an HS256
+// tenant needs none. Tenants share no keys: a pool would be package state that
+// couples tests.
 type keyring struct {
 	bits    int
-	spare   []*rsa.PrivateKey // of WithKeys, not yet used
+	spare   []*rsa.PrivateKey // from WithKeys, not yet used
 	signing []*signingKey     // oldest first; the last one signs
-	foreign *rsa.PrivateKey   // of WrongKey, never published
-	made    int               // for the next kid
-	raw     []string          // of PublishRaw
+	foreign *rsa.PrivateKey   // for WrongKey, never published
+	made    int               // number of the last kid
+	raw     []string          // from PublishRaw
 }
 
 type signingKey struct {
@@ -31,7 +31,7 @@ type signingKey struct {
 	published bool
 }
 
-// next takes a spare key or makes one.
+// next returns a spare key or generates one.
 func (k *keyring) next() (*rsa.PrivateKey, error) {
 	if len(k.spare) > 0 {
 		key := k.spare[0]
@@ -41,11 +41,11 @@ func (k *keyring) next() (*rsa.PrivateKey, error) {
 	return rsa.GenerateKey(rand.Reader, k.bits)
 }
 
-// add publishes a new key under kid and signs with it from now on.
+// add publishes a new key under kid, which signs from now on.
 func (k *keyring) add(kid string) (*signingKey, error) {
 	private, err := k.next()
 	if err != nil {
-		return nil, fmt.Errorf("make an RSA key: %w", err)
+		return nil, fmt.Errorf("generate an RSA key: %w", err)
 	}
 	key := &signingKey{kid: kid, private: private, published: true}
 	k.signing = append(k.signing, key)
@@ -57,7 +57,7 @@ func (k *keyring) newKID() string {
 	return "key-" + strconv.Itoa(k.made)
 }
 
-// current returns the key that signs, and makes the first one.
+// current returns the key that signs. It generates the first one.
 func (k *keyring) current() (*signingKey, error) {
 	if len(k.signing) == 0 {
 		return k.add(k.newKID())
@@ -65,7 +65,7 @@ func (k *keyring) current() (*signingKey, error) {
 	return k.signing[len(k.signing)-1], nil
 }
 
-// find returns the newest key of that kid, published or not.
+// find returns the newest key with this kid, published or not.
 func (k *keyring) find(kid string) *signingKey {
 	for _, key := range slices.Backward(k.signing) {
 		if key.kid == kid {
@@ -75,7 +75,7 @@ func (k *keyring) find(kid string) *signingKey {
 	return nil
 }
 
-// KID returns the kid of the key that signs now: "key-1" at first.
+// KID returns the kid of the key that signs now. The first is "key-1".
 func (t *Tenant) KID() string {
 	t.mu.Lock()
 	key, err := t.keys.current()
@@ -87,11 +87,11 @@ func (t *Tenant) KID() string {
 	return key.kid
 }
 
-// Rotate publishes a new key, signs with it from now on, and returns its kid:
-// "key-2" at first. The older keys stay published until RemoveKey.
+// Rotate publishes a new key, which signs from now on, and returns its kid: "key-2"
+// the first time. The older keys stay published until RemoveKey.
 func (t *Tenant) Rotate() string {
 	t.mu.Lock()
-	_, err := t.keys.current() // there is a key to rotate away from
+	_, err := t.keys.current() // generates the key that is replaced
 	var key *signingKey
 	if err == nil {
 		key, err = t.keys.add(t.keys.newKID())
@@ -104,8 +104,8 @@ func (t *Tenant) Rotate() string {
 	return key.kid
 }
 
-// RemoveKey takes the key of that kid out of /jwks.json. It goes on signing
-// if it is the current one. A kid that is not published is a mistake.
+// RemoveKey removes the key with this kid from /jwks.json. The current key still
+// signs after that. A kid that is not published is a mistake.
 func (t *Tenant) RemoveKey(kid string) {
 	t.mu.Lock()
 	_, err := t.keys.current()
@@ -123,8 +123,8 @@ func (t *Tenant) RemoveKey(kid string) {
 	}
 }
 
-// ReplaceKey puts a new key in the place of the one of that kid, under the
-// same kid, and signs with it from now on: what a provider should not do.
+// ReplaceKey replaces the key with this kid by a new key with the same kid, which
+// signs from now on. A provider should not do that.
 func (t *Tenant) ReplaceKey(kid string) {
 	t.mu.Lock()
 	_, err := t.keys.current()
@@ -142,9 +142,9 @@ func (t *Tenant) ReplaceKey(kid string) {
 	}
 }
 
-// JWK returns the public JWK (RFC 7517) of the key of that kid as it stands,
-// or stood, in /jwks.json; "" if there never was one. It is where a test
-// starts that publishes a variant of it through PublishRaw.
+// JWK returns the public JWK (RFC 7517) of the key with this kid as /jwks.json has or
+// had it, or "" if there never was one. Use it to publish a variant of the key with
+// PublishRaw.
 func (t *Tenant) JWK(kid string) string {
 	t.mu.Lock()
 	_, err := t.keys.current()
@@ -160,15 +160,15 @@ func (t *Tenant) JWK(kid string) string {
 	return t.publicJWK(key)
 }
 
-// PublishRaw publishes these JWKs after the tenant's own keys, each written
-// as it is, JSON or not, in place of those of an earlier call.
+// PublishRaw publishes these JWKs after the tenant's keys. Each is written
+// unchanged, and need not be JSON. They replace those of an earlier call.
 func (t *Tenant) PublishRaw(jwks ...string) {
 	t.mu.Lock()
 	t.keys.raw = slices.Clone(jwks)
 	t.mu.Unlock()
 }
 
-// publicJWK writes a key as RFC 7518 section 6.3.1 has it.
+// publicJWK returns a key in the form of RFC 7518 section 6.3.1.
 func (t *Tenant) publicJWK(key *signingKey) string {
 	jwk := map[string]string{
 		"kty": "RSA",
@@ -182,12 +182,12 @@ func (t *Tenant) publicJWK(key *signingKey) string {
 	}
 	text, err := json.Marshal(jwk)
 	if err != nil {
-		return "" // never: strings have a JSON form
+		return "" // never: strings can be encoded
 	}
 	return string(text)
 }
 
-// keySet writes the JWK Set as it is published now.
+// keySet returns the JWK Set that is published now.
 func (t *Tenant) keySet() (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

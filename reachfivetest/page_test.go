@@ -46,6 +46,7 @@ func (v *visit) tokens() reply {
 }
 
 func TestConfigMakesTheBrowserSDKUsePKCE(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	res := v.fetch("GET", "/identity/v1/config?client_id="+v.tenant.ClientID, nil)
 	require.Equal(t, http.StatusOK, res.status)
@@ -64,6 +65,7 @@ func TestConfigMakesTheBrowserSDKUsePKCE(t *testing.T) {
 }
 
 func TestAPreflightAllowsWhatTheBrowserSDKSends(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	res := v.fetch("OPTIONS", "/oauth/token", map[string]string{
 		"Origin": pageOrigin, "Access-Control-Request-Method": "POST",
@@ -79,6 +81,7 @@ func TestAPreflightAllowsWhatTheBrowserSDKSends(t *testing.T) {
 }
 
 func TestAnErrorIsReadableByThePageAndJSON(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	v.tenant.SetDown(true)
 	for name, path := range map[string]string{"down": "/identity/v1/userinfo", "unknown": "/nowhere"} {
@@ -90,6 +93,7 @@ func TestAnErrorIsReadableByThePageAndJSON(t *testing.T) {
 }
 
 func TestOnlyThePagesOfTheClientMayReadAnswers(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t, reachfivetest.WithRedirectURIs(callback))
 	for origin, want := range map[string]string{
 		pageOrigin: pageOrigin, "https://other.example": "", "null": "", "https://app.example.com:8443": "", "": "",
@@ -118,6 +122,7 @@ func posted(t *testing.T, res reply) (response map[string]string, target string)
 }
 
 func TestAWebMessagePostsTheCodeToTheOpenersOriginAlone(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	res, _ := v.authorize(map[string]string{"response_mode": "web_message", "prompt": "none"})
 	require.Equal(t, http.StatusOK, res.status, res.body)
@@ -135,6 +140,7 @@ func TestAWebMessagePostsTheCodeToTheOpenersOriginAlone(t *testing.T) {
 }
 
 func TestAWebMessageTellsARefusalToo(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	res, _ := v.authorize(map[string]string{"response_mode": "web_message", "tkn": "x", "state": "</script><script>alert(1)</script>"})
 	assert.NotContains(t, res.body, "alert(1)</script>", "no text of the request ends the script")
@@ -144,6 +150,7 @@ func TestAWebMessageTellsARefusalToo(t *testing.T) {
 }
 
 func TestAWebMessageGoesToNoPlaceThatIsNoPage(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	for _, uri := range []string{"myapp://callback", "https://a;b.example/", "https://*/"} {
 		res, _ := v.authorize(map[string]string{"response_mode": "web_message", "redirect_uri": uri})
@@ -152,6 +159,7 @@ func TestAWebMessageGoesToNoPlaceThatIsNoPage(t *testing.T) {
 }
 
 func TestUserinfoAnswersTheAccessTokenUntilItIsRevokedOrOver(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	v := newVisit(t, reachfivetest.WithClock(func() time.Time { return now }))
 	userinfo := func(access, query string) reply {
@@ -190,6 +198,7 @@ func TestUserinfoAnswersTheAccessTokenUntilItIsRevokedOrOver(t *testing.T) {
 }
 
 func TestLogoutGoesBackToAPageOfTheClientOnly(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t, reachfivetest.WithRedirectURIs(callback))
 	logout := func(to string) reply {
 		return v.fetch("GET", "/identity/v1/logout?redirect_to="+url.QueryEscape(to), nil)
@@ -203,6 +212,7 @@ func TestLogoutGoesBackToAPageOfTheClientOnly(t *testing.T) {
 }
 
 func TestSignupSignsTheNewUserIn(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	signup := func(data map[string]any) reply {
 		return v.post("/identity/v1/signup", jsonType, asJSON(t, map[string]any{
@@ -227,6 +237,7 @@ func TestSignupSignsTheNewUserIn(t *testing.T) {
 }
 
 func TestSignInHandlerSignsInOverHTTPWhileTheKeysStayBehindTLS(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 	handler := tenant.SignInHandler()
 	ask := func(path string) int {
@@ -242,6 +253,7 @@ func TestSignInHandlerSignsInOverHTTPWhileTheKeysStayBehindTLS(t *testing.T) {
 }
 
 func TestCertificateIsTheOneThatIsShown(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t)
 	res, err := tenant.Client().Get(tenant.Issuer() + "/jwks.json")
 	require.NoError(t, err)

@@ -14,13 +14,13 @@ import (
 // webMessage is the response_mode of a sign-in in a hidden frame.
 const webMessage = "web_message"
 
-// How long each step of a sign-in waits for the next one.
+// How long each step of a sign-in is valid.
 const (
 	tknLifetime  = 5 * time.Minute
 	codeLifetime = time.Minute
 )
 
-// signIns is every sign-in under way, by the secret that continues it.
+// signIns holds the sign-ins in progress, by the secret that continues each.
 type signIns struct {
 	tkns    map[string]signIn // from a login to /oauth/authorize
 	codes   map[string]signIn // from there to /oauth/token
@@ -28,19 +28,20 @@ type signIns struct {
 	access  map[string]signIn // from there to the profile
 }
 
-// signIn is what a tkn, a code or a refresh token stands for.
+// signIn is what a tkn, a code, an access token or a refresh token refers to.
 type signIn struct {
+	client      string // the client ID that it belongs to
 	user        *account
 	scope       string
 	authTime    time.Time
-	until       time.Time // of a tkn, a code or an access token
+	until       time.Time // when a tkn, a code or an access token expires
 	redirectURI string    // of a code
 	challenge   string    // of a code: S256 of PKCE, "" without
 	nonce       string
 	newUser     bool // the sign-in that follows a sign-up
 }
 
-// put keeps s under a new secret and returns that.
+// put stores s under a new secret, and returns the secret.
 func (t *Tenant) put(kept func(*signIns) *map[string]signIn, s signIn) string {
 	secret := rand.Text()
 	t.keep(kept, secret, s)
@@ -57,7 +58,7 @@ func (t *Tenant) keep(kept func(*signIns) *map[string]signIn, secret string, s s
 	(*m)[secret] = s
 }
 
-// take returns what secret stands for and forgets it: each works once.
+// take returns what secret refers to, and forgets it: each secret works once.
 func (t *Tenant) take(kept func(*signIns) *map[string]signIn, secret string) (signIn, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,8 +73,8 @@ func codes(s *signIns) *map[string]signIn         { return &s.codes }
 func refreshTokens(s *signIns) *map[string]signIn { return &s.refresh }
 func accessTokens(s *signIns) *map[string]signIn  { return &s.access }
 
-// servePasswordLogin is the first step of the browser SDK's
-// loginWithPassword: an identifier and a password for a tkn.
+// servePasswordLogin is the first step of the browser SDK's loginWithPassword: it
+// exchanges an identifier and a password for a tkn.
 func (t *Tenant) servePasswordLogin(w http.ResponseWriter, r *http.Request) {
 	var login struct {
 		ClientID         string `json:"client_id"`
@@ -87,7 +88,7 @@ func (t *Tenant) servePasswordLogin(w http.ResponseWriter, r *http.Request) {
 		invalidRequest("The body is not JSON").write(w)
 		return
 	}
-	if login.ClientID != t.ClientID {
+	if !t.isClient(login.ClientID) {
 		unknownClient().write(w)
 		return
 	}
@@ -107,11 +108,11 @@ func (t *Tenant) servePasswordLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := t.settings.now()
-	tkn := t.put(tkns, signIn{user: user, scope: login.Scope, authTime: now, until: now.Add(tknLifetime)})
+	tkn := t.put(tkns, signIn{client: login.ClientID, user: user, scope: login.Scope, authTime: now, until: now.Add(tknLifetime)})
 	writeJSON(w, http.StatusOK, map[string]any{"tkn": tkn})
 }
 
-// authenticate returns the user whom the identifiers and the password fit.
+// authenticate returns the user with one of the identifiers and the password.
 func (t *Tenant) authenticate(given map[string]string, password string) *account {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -128,14 +129,14 @@ func (t *Tenant) authenticate(given map[string]string, password string) *account
 }
 
 // serveAuthorize is the authorization endpoint (OpenID Connect Core 1.0
-// section 3.1.2): a tkn for a code.
+// section 3.1.2): it exchanges a tkn for a code.
 func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	redirectURI := q.Get("redirect_uri")
-	// Without a client and a place of its own to go back to there is no
-	// redirect, not even for an error (RFC 6749 section 4.1.2.1).
+	// Without a valid client and redirect URI nothing is redirected, not even an
+	// error (RFC 6749 section 4.1.2.1).
 	switch {
-	case q.Get("client_id") != t.ClientID:
+	case !t.isClient(q.Get("client_id")):
 		unknownClient().write(w)
 		return
 	case !t.mayRedirectTo(redirectURI), q.Get("response_mode") == webMessage && originOf(redirectURI) == "":
@@ -160,7 +161,7 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	redirect(w, redirectURI, answer)
 }
 
-// authorize turns the tkn of a request into a code.
+// authorize exchanges the tkn of a request for a code.
 func (t *Tenant) authorize(q url.Values) (string, *oauthError) {
 	refuse := func(code, description string) (string, *oauthError) {
 		return "", &oauthError{http.StatusFound, code, description}
@@ -173,10 +174,10 @@ func (t *Tenant) authorize(q url.Values) (string, *oauthError) {
 	case q.Has("code_challenge") && q.Get("code_challenge_method") != "S256":
 		return refuse("invalid_request", "The code_challenge_method must be S256")
 	case q.Has("code_challenge") && len(q.Get("code_challenge")) != 43:
-		return refuse("invalid_request", "The code_challenge is no SHA-256 digest")
+		return refuse("invalid_request", "The code_challenge is not a SHA-256 digest")
 	}
 	s, ok := t.take(tkns, q.Get("tkn"))
-	if !ok {
+	if !ok || s.client != q.Get("client_id") {
 		return refuse("login_required", "Nobody is signed in")
 	}
 	if q.Has("scope") {
@@ -196,7 +197,7 @@ func (t *Tenant) mayRedirectTo(uri string) bool {
 	return isRedirectURI(uri)
 }
 
-// redirect answers in the query of uri, whose own query stays.
+// redirect adds the answer to the query of uri.
 func redirect(w http.ResponseWriter, uri string, answer url.Values) {
 	separator := "?"
 	if strings.Contains(uri, "?") {

@@ -96,6 +96,7 @@ func (v *visit) grant(code string, change map[string]string) map[string]string {
 }
 
 func TestASignInEndsWithTokensOfTheUser(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	res := v.exchange(v.code(nil), nil)
 	require.Equal(t, http.StatusOK, res.status, res.body)
@@ -117,6 +118,7 @@ func TestASignInEndsWithTokensOfTheUser(t *testing.T) {
 }
 
 func TestTheRedirectKeepsStateAndTheCallbacksOwnQuery(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	_, back := v.authorize(nil)
 	assert.Equal(t, "s-1", back.Get("state"))
@@ -124,6 +126,7 @@ func TestTheRedirectKeepsStateAndTheCallbacksOwnQuery(t *testing.T) {
 }
 
 func TestLoginTakesEachIdentifierAndRefusesTheRestAsReachFiveDoes(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	assert.Equal(t, 200, v.login(map[string]string{"email": "John.Doe@Example.com"}).status)
 	assert.Equal(t, 200, v.login(map[string]string{"email": "", "phone_number": "+33612345678"}).status)
@@ -146,6 +149,7 @@ func TestLoginTakesEachIdentifierAndRefusesTheRestAsReachFiveDoes(t *testing.T) 
 }
 
 func TestAuthorizeRefusesIntoTheRedirect(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	for name, tt := range map[string]struct {
 		change map[string]string
@@ -166,6 +170,7 @@ func TestAuthorizeRefusesIntoTheRedirect(t *testing.T) {
 }
 
 func TestAuthorizeNeverRedirectsToAPlaceThatIsNotTheClients(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t, reachfivetest.WithRedirectURIs(callback))
 	for name, change := range map[string]map[string]string{
 		"another client":   {"client_id": "another"},
@@ -182,6 +187,7 @@ func TestAuthorizeNeverRedirectsToAPlaceThatIsNotTheClients(t *testing.T) {
 }
 
 func TestATknWorksOnceAndForFiveMinutes(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	v := newVisit(t, reachfivetest.WithClock(func() time.Time { return now }))
 	tkn := member(t, v.login(nil), "tkn")
@@ -195,6 +201,7 @@ func TestATknWorksOnceAndForFiveMinutes(t *testing.T) {
 }
 
 func TestACodeIsBoundToItsVerifierItsRedirectAndOneUse(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	v := newVisit(t, reachfivetest.WithClock(func() time.Time { return now }))
 	for name, change := range map[string]map[string]string{
@@ -222,6 +229,7 @@ func TestACodeIsBoundToItsVerifierItsRedirectAndOneUse(t *testing.T) {
 }
 
 func TestAServerExchangesByFormWithItsSecret(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	form := func(change map[string]string) string {
 		values := url.Values{}
@@ -240,6 +248,7 @@ func TestAServerExchangesByFormWithItsSecret(t *testing.T) {
 }
 
 func TestARefreshTokenWorksOnceAndKeepsTheSignIn(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	v := newVisit(t, reachfivetest.WithClock(func() time.Time { return now }))
 	first := member(t, v.exchange(v.code(nil), nil), "refresh_token")
@@ -260,6 +269,7 @@ func TestARefreshTokenWorksOnceAndKeepsTheSignIn(t *testing.T) {
 }
 
 func TestWithoutOpenIDThereIsNoIDToken(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	res := v.exchange(v.code(map[string]string{"scope": "profile"}), nil)
 	assert.Equal(t, 200, res.status)
@@ -267,6 +277,7 @@ func TestWithoutOpenIDThereIsNoIDToken(t *testing.T) {
 }
 
 func TestUnknownPathsAndMethodsAreJSONErrors(t *testing.T) {
+	t.Parallel()
 	v := newVisit(t)
 	assert.Equal(t, "not_found", member(t, v.post("/oauth/authorize", jsonType, ""), "error"))
 	assert.Equal(t, "not_found", member(t, v.post("/nowhere", jsonType, ""), "error"))

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -21,26 +22,26 @@ import (
 // closeWait bounds how long Close waits for handlers that do not end.
 const closeWait = 5 * time.Second
 
-// Tenant is a ReachFive tenant with one client. Its methods are safe for
-// concurrent use. It prints as its domain only, whatever the verb.
+// Tenant is a ReachFive tenant. Its methods are safe for concurrent use. Every verb
+// of package fmt prints only its domain.
 //
-// A method that cannot do what it was asked, such as Sign with a claim that
-// has no JSON form, fails the test of NewTenant; without a test, the error is
-// returned by Close.
+// If a method without an error result fails, for example Sign with a claim that
+// has no JSON form, the test of NewTenant fails. For a tenant of Start, Close
+// returns the error.
 type Tenant struct {
-	// Domain is what reachfive.New takes: "tenant.localhost:41235", or
-	// without a port if InMemory was given. Not to be changed.
+	// Domain is the domain for reachfive.New: "tenant.localhost:41235", without
+	// the port if InMemory was given. Do not change it.
 	Domain string
-	// ClientID is the client that the tokens are for. Not to be changed.
+	// ClientID is the client that Token issues tokens for. Do not change it.
 	ClientID string
-	// ClientSecret is the client's secret: the HS256 key of a WithHS256
-	// tenant, and what a server sends to /oauth/token. Not to be changed.
+	// ClientSecret is this client's secret: the HS256 key of a WithHS256 tenant,
+	// and what a server sends to /oauth/token. Do not change it.
 	ClientSecret string `json:"-"`
 
 	settings  *settings
 	tb        testing.TB // nil for a tenant of Start
 	handler   http.Handler
-	transport http.RoundTripper // what Client goes through
+	transport http.RoundTripper // of Client
 	leaf      *x509.Certificate // nil without a listener
 	stop      func()            // ends the listener; does nothing without one
 
@@ -52,13 +53,13 @@ type Tenant struct {
 	verifiers []*reachfive.Verifier
 	mistakes  []error
 	closed    bool
-	exchanges map[*exchange]struct{} // in-memory requests under way
-	running   sync.WaitGroup         // handlers, through whichever transport
+	exchanges map[*exchange]struct{} // in-memory requests in progress
+	running   sync.WaitGroup         // handlers, of either transport
 	closing   sync.Once
 }
 
-// NewTenant starts a tenant that ends with the test, and fails the test if it
-// cannot.
+// NewTenant starts a tenant that is closed when the test ends. It fails the test if
+// the options are wrong.
 func NewTenant(tb testing.TB, opts ...Option) *Tenant {
 	tb.Helper()
 	t, err := Start(opts...)
@@ -74,8 +75,8 @@ func NewTenant(tb testing.TB, opts ...Option) *Tenant {
 	return t
 }
 
-// Start starts a tenant for a program that is no test. The caller calls Close.
-// All mistakes in opts are reported at once.
+// Start starts a tenant for a program that is not a test. The caller must call
+// Close. The error reports all mistakes in opts.
 func Start(opts ...Option) (*Tenant, error) {
 	s, err := newSettings(opts)
 	if err != nil {
@@ -123,8 +124,8 @@ func (t *Tenant) listen() error {
 		Handler:           t.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
-		// A client that turns down the certificate, or a hook that panics on
-		// purpose, is what a test is about: nothing for its output.
+		// A client that rejects the certificate and a hook that panics are
+		// expected in tests, and not worth a log line.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	served := make(chan struct{})
@@ -136,9 +137,9 @@ func (t *Tenant) listen() error {
 		_ = server.Close()
 		<-served
 	}
-	// No proxy of the environment, no resolver: every name is our listener,
-	// and the certificate decides which names are right. No connection is
-	// kept, so none outlives its request.
+	// Without a proxy and a resolver every name leads to this listener, and the
+	// certificate decides which names are valid. No connection outlives its
+	// request.
 	t.transport = &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, address)
@@ -149,10 +150,10 @@ func (t *Tenant) listen() error {
 	return nil
 }
 
-// Close ends the tenant and every Verifier that it made: requests under way
-// are cut off, and it waits, for five seconds at most, until their handlers
-// have ended. It returns what went wrong in methods that return no error.
-// Calling it again does no more.
+// Close ends the tenant and closes every Verifier that it made. It aborts requests
+// in progress and waits up to five seconds until their handlers have ended. It
+// returns the errors of methods that have no error result. Further calls return the
+// same.
 func (t *Tenant) Close() error {
 	t.closing.Do(func() {
 		t.mu.Lock()
@@ -186,25 +187,29 @@ func (t *Tenant) Close() error {
 	return errors.Join(t.mistakes...)
 }
 
-// Issuer is the iss of the tenant's tokens: "https://" and Domain.
+// Issuer returns the iss of the tenant's tokens: "https://" and Domain.
 func (t *Tenant) Issuer() string { return "https://" + t.Domain }
 
-// Client returns an HTTP client that trusts the tenant's certificate and
-// nothing else, and that reaches the tenant under any of the certificate's
-// names: the tenant's own, localhost and 127.0.0.1. It asks no resolver and
-// reads no environment. Each call returns a client of its own, to be changed
-// at will.
+// isClient reports whether id is a client of the tenant.
+func (t *Tenant) isClient(id string) bool {
+	return id == t.ClientID || slices.Contains(t.settings.clients, id)
+}
+
+// Client returns an HTTP client that trusts only the tenant's certificate, and that
+// reaches the tenant under each of the certificate's names: the tenant's own,
+// localhost and 127.0.0.1. It uses no resolver and no proxy. Each call returns a
+// new client, which the caller may change.
 func (t *Tenant) Client() *http.Client { return &http.Client{Transport: t.transport} }
 
-// Certificate returns the certificate that the tenant shows, for a client that
-// Client is not: a browser, say. It is nil for a tenant in memory, and not to
-// be changed.
+// Certificate returns the tenant's certificate, for other clients than Client, such
+// as a browser. It is nil for a tenant in memory. Do not change it.
 func (t *Tenant) Certificate() *x509.Certificate { return t.leaf }
 
-// Options returns what a Verifier of this tenant's tokens needs, for
-// reachfive.New(t.Domain, t.ClientID, t.Options()...): the tenant's Client,
-// the client secret if it signs with HS256, and the clock if WithClock set
-// one.
+// Options returns the options for a Verifier of this tenant's tokens, for use as
+// reachfive.New(t.Domain, t.ClientID, t.Options()...): the tenant's Client, the
+// client secret for HS256, and the clock if WithClock set one. As in production the
+// Verifier accepts only ClientID's tokens, unless reachfive.WithAudiences names
+// further clients.
 func (t *Tenant) Options() []reachfive.Option {
 	opts := []reachfive.Option{reachfive.WithHTTPClient(t.Client())}
 	if t.settings.algorithm == hs256 {
@@ -216,10 +221,10 @@ func (t *Tenant) Options() []reachfive.Option {
 	return opts
 }
 
-// Verifier returns a Verifier of this tenant's tokens, which Close closes.
-// opts come after the tenant's own Options and override them. If opts are
-// wrong it ends the test; for a tenant of Start it is nil then, and Close
-// returns the error: a program better calls reachfive.New with Options.
+// Verifier returns a Verifier of this tenant's tokens, which Close closes. opts
+// override the tenant's Options. If they are wrong, Verifier ends the test. For a
+// tenant of Start it returns nil, and Close returns the error: programs should call
+// reachfive.New with Options instead.
 func (t *Tenant) Verifier(opts ...reachfive.Option) *reachfive.Verifier {
 	if t.tb != nil {
 		t.tb.Helper()
@@ -238,7 +243,7 @@ func (t *Tenant) Verifier(opts ...reachfive.Option) *reachfive.Verifier {
 	return v
 }
 
-// mistake reports what a method without an error result could not do.
+// mistake reports the error of a method without an error result.
 func (t *Tenant) mistake(err error) {
 	err = fmt.Errorf("reachfivetest: %w", err)
 	if t.tb != nil {
@@ -254,8 +259,8 @@ func (t *Tenant) mistake(err error) {
 // String returns "reachfivetest.Tenant(" with the domain.
 func (t *Tenant) String() string { return "reachfivetest.Tenant(" + t.Domain + ")" }
 
-// Format prints String under every verb, so that no verb reaches a secret.
+// Format prints String for every verb, so that none prints a secret.
 func (t *Tenant) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
-// LogValue gives slog what String says.
+// LogValue returns String for slog.
 func (t *Tenant) LogValue() slog.Value { return slog.StringValue(t.String()) }

@@ -22,6 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestTenantTokensVerifyOverTLSAndInMemory(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		opts []reachfivetest.Option
@@ -47,6 +48,7 @@ func TestTenantTokensVerifyOverTLSAndInMemory(t *testing.T) {
 }
 
 func TestTenantServesDiscovery(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t)
 	v := tenant.Verifier(reachfive.WithDiscovery())
 	_, err := v.Verify(t.Context(), tenant.Token())
@@ -55,6 +57,7 @@ func TestTenantServesDiscovery(t *testing.T) {
 }
 
 func TestTenantLivesInABubbleWhereADayPassesAtOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 		v := tenant.Verifier()
@@ -70,6 +73,7 @@ func TestTenantLivesInABubbleWhereADayPassesAtOnce(t *testing.T) {
 }
 
 func TestClientTrustsTheTenantAloneUnderItsNames(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.WithName("acme.reach5.net"))
 	_, port, _ := strings.Cut(tenant.Domain, ":")
 	for host, want := range map[string]bool{
@@ -91,6 +95,7 @@ func TestClientTrustsTheTenantAloneUnderItsNames(t *testing.T) {
 }
 
 func TestStartReportsEveryMistakeAtOnce(t *testing.T) {
+	t.Parallel()
 	_, err := reachfivetest.Start(
 		reachfivetest.WithName("Acme"),
 		reachfivetest.WithClientID(""),
@@ -111,6 +116,7 @@ func TestStartReportsEveryMistakeAtOnce(t *testing.T) {
 }
 
 func TestCloseReturnsTheMistakesOfATenantWithoutTest(t *testing.T) {
+	t.Parallel()
 	tenant, err := reachfivetest.Start(reachfivetest.InMemory())
 	require.NoError(t, err)
 	assert.Empty(t, tenant.Token(reachfivetest.Claim("hook", func() {})))
@@ -127,6 +133,7 @@ func TestCloseReturnsTheMistakesOfATenantWithoutTest(t *testing.T) {
 }
 
 func TestNothingPrintsTheTenantsSecret(t *testing.T) {
+	t.Parallel()
 	const secret = "a secret that nothing should print"
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithClientSecret(secret))
 	tenant.AddUser(secret, map[string]any{"email": "jane@example.com"})
@@ -144,6 +151,7 @@ func TestNothingPrintsTheTenantsSecret(t *testing.T) {
 }
 
 func TestCloseCutsOffRequestsUnderWay(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		opts []reachfivetest.Option

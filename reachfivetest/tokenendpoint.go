@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// tokenRequest is the body of /oauth/token, JSON from a browser, JSON or a
-// form from a server.
+// tokenRequest is the body of /oauth/token: JSON, or a form from a server.
 type tokenRequest struct {
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
@@ -33,7 +32,8 @@ func (t *Tenant) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	withSecret := req.ClientSecret != ""
-	if req.ClientID != t.ClientID || withSecret && !same(req.ClientSecret, t.ClientSecret) {
+	// Only the client of WithClientID has a secret.
+	if !t.isClient(req.ClientID) || withSecret && (req.ClientID != t.ClientID || !same(req.ClientSecret, t.ClientSecret)) {
 		unknownClient().write(w)
 		return
 	}
@@ -45,7 +45,7 @@ func (t *Tenant) serveToken(w http.ResponseWriter, r *http.Request) {
 	case "refresh_token":
 		s, refused = t.redeemRefreshToken(req)
 	default:
-		refused = &oauthError{http.StatusBadRequest, "unsupported_grant_type", "The tenant has no such grant"}
+		refused = &oauthError{http.StatusBadRequest, "unsupported_grant_type", "The tenant does not support this grant"}
 	}
 	if refused != nil {
 		refused.write(w)
@@ -81,45 +81,46 @@ func readTokenRequest(w http.ResponseWriter, r *http.Request) (tokenRequest, err
 	return req, errors.New("neither JSON nor a form")
 }
 
-// redeemCode takes a code, which works once, also if the rest of the request
-// is wrong. It is bound to its redirect_uri (RFC 6749 section 4.1.3) and to
-// its code_challenge (RFC 7636 section 4.6); a client that sent none must
-// prove itself by its secret.
+// redeemCode redeems a code, which works once, even if the rest of the request is
+// wrong. A code is bound to its client and its redirect_uri (RFC 6749 section 4.1.3)
+// and to its code_challenge (RFC 7636 section 4.6). A client that sent no challenge
+// must send its secret.
 func (t *Tenant) redeemCode(req tokenRequest, withSecret bool) (signIn, *oauthError) {
 	s, ok := t.take(codes, req.Code)
 	digest := sha256.Sum256([]byte(req.CodeVerifier))
 	verified := s.challenge == "" && withSecret ||
 		s.challenge != "" && same(base64.RawURLEncoding.EncodeToString(digest[:]), s.challenge)
-	if !ok || !verified || s.redirectURI != req.RedirectURI {
+	if !ok || !verified || s.client != req.ClientID || s.redirectURI != req.RedirectURI {
 		return signIn{}, invalidGrant()
 	}
 	return s, nil
 }
 
-// redeemRefreshToken takes a refresh token, which works once: the answer has
-// the next one. The nonce belonged to the sign-in and is not repeated.
+// redeemRefreshToken redeems a refresh token of the same client (RFC 6749 section
+// 6), which works once: the answer has the next one. The nonce belongs to the
+// sign-in and is not repeated.
 func (t *Tenant) redeemRefreshToken(req tokenRequest) (signIn, *oauthError) {
 	s, ok := t.take(refreshTokens, req.RefreshToken)
-	if !ok {
+	if !ok || s.client != req.ClientID {
 		return signIn{}, invalidGrant()
 	}
 	s.nonce, s.newUser = "", false
 	return s, nil
 }
 
-// writeTokens answers with an access token, a refresh token, and, if openid
-// was asked for, an ID token.
+// writeTokens answers with an access token, a refresh token and, if the scope
+// contains openid, an ID token.
 func (t *Tenant) writeTokens(w http.ResponseWriter, s signIn) {
 	now := t.settings.now()
 	access, err := t.compact(map[string]any{
 		"iss":       t.Issuer(),
 		"sub":       s.user.sub,
-		"aud":       []string{t.ClientID},
-		"client_id": t.ClientID,
+		"aud":       []string{s.client},
+		"client_id": s.client,
 		"scope":     s.scope,
 		"iat":       now.Unix(),
 		"exp":       now.Add(tokenLifetime).Unix(),
-		"jti":       rand.Text(), // revoking one ends no other of the same second
+		"jti":       rand.Text(), // so that two tokens of the same second differ
 	}, nil)
 	if err != nil {
 		oauthError{http.StatusInternalServerError, "server_error", "The tenant could not sign"}.write(w)
@@ -131,7 +132,7 @@ func (t *Tenant) writeTokens(w http.ResponseWriter, s signIn) {
 		"expires_in":   int(tokenLifetime / time.Second),
 	}
 	if hasScope(s.scope, "openid") {
-		claims := t.idClaims(s.user, s.scope, s.authTime)
+		claims := t.idClaims(s.client, s.user, s.scope, s.authTime)
 		claims["at_hash"] = accessTokenHash(access)
 		if s.nonce != "" {
 			claims["nonce"] = s.nonce
@@ -146,13 +147,13 @@ func (t *Tenant) writeTokens(w http.ResponseWriter, s signIn) {
 		}
 		answer["id_token"] = id
 	}
-	t.keep(accessTokens, access, signIn{user: s.user, scope: s.scope, authTime: s.authTime, until: now.Add(tokenLifetime)})
-	answer["refresh_token"] = t.put(refreshTokens, signIn{user: s.user, scope: s.scope, authTime: s.authTime})
+	t.keep(accessTokens, access, signIn{client: s.client, user: s.user, scope: s.scope, authTime: s.authTime, until: now.Add(tokenLifetime)})
+	answer["refresh_token"] = t.put(refreshTokens, signIn{client: s.client, user: s.user, scope: s.scope, authTime: s.authTime})
 	writeJSON(w, http.StatusOK, answer)
 }
 
-// accessTokenHash is at_hash: the left half of the digest (OpenID Connect
-// Core 1.0 section 3.1.3.6).
+// accessTokenHash returns at_hash: the left half of the digest (OpenID Connect Core
+// 1.0 section 3.1.3.6).
 func accessTokenHash(access string) string {
 	digest := sha256.Sum256([]byte(access))
 	return base64.RawURLEncoding.EncodeToString(digest[:len(digest)/2])
@@ -170,5 +171,5 @@ func hasScope(scope, wanted string) bool {
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 func invalidGrant() *oauthError {
-	return &oauthError{http.StatusBadRequest, "invalid_grant", "The grant is unknown, used, expired or not yours"}
+	return &oauthError{http.StatusBadRequest, "invalid_grant", "The grant is unknown, used, expired, or belongs to another client"}
 }

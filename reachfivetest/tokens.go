@@ -24,7 +24,7 @@ const (
 // tokenLifetime is how long ReachFive's ID tokens live.
 const tokenLifetime = 24 * time.Hour
 
-// token is one that is being made: the mods change it, then it is signed.
+// token is a token before it is signed; the mods change it.
 type token struct {
 	tenant     *Tenant
 	now        time.Time
@@ -40,16 +40,16 @@ type token struct {
 	err        error   // a mod's mistake
 }
 
-// Token returns an ID token as the tenant issues it to the client: for the
-// user who was added first, or for a sample user, signed in with a password
-// just now, valid for 24 hours. mods change it, in their order, before it is
-// signed.
+// Token returns an ID token as the tenant issues it to its client: for the user who
+// was added first, or for a sample user, signed in with a password just now, and
+// valid for 24 hours. mods change it before it is signed, in their order. A nil mod
+// is skipped.
 func (t *Tenant) Token(mods ...Mod) string {
-	return t.sign(t.idClaims(t.firstUser(), everyScope, t.settings.now()), mods)
+	return t.sign(t.idClaims(t.ClientID, t.firstUser(), everyScope, t.settings.now()), mods)
 }
 
-// Sign returns a token of exactly these claims, iss, aud, exp and the like
-// not added, as changed by mods. claims itself is left as it is.
+// Sign returns a token with exactly these claims, as changed by mods: not even iss,
+// aud and exp are added. It does not change claims.
 func (t *Tenant) Sign(claims map[string]any, mods ...Mod) string {
 	return t.sign(claims, mods)
 }
@@ -63,7 +63,7 @@ func (t *Tenant) sign(claims map[string]any, mods []Mod) string {
 	return text
 }
 
-// compact makes the JWS compact serialization of RFC 7515 section 7.1.
+// compact returns the JWS compact serialization of RFC 7515 section 7.1.
 func (t *Tenant) compact(claims map[string]any, mods []Mod) (string, error) {
 	tok := &token{
 		tenant:    t,
@@ -109,8 +109,8 @@ func (t *Tenant) compact(claims map[string]any, mods []Mod) (string, error) {
 	return header + "." + payload + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// encode writes one segment. The errors of encoding/json name a type and
-// never a value.
+// encode returns one segment. The errors of encoding/json name a type, never a
+// value.
 func encode(members map[string]any, raw *string) (string, error) {
 	if raw != nil {
 		return base64.RawURLEncoding.EncodeToString([]byte(*raw)), nil
@@ -122,8 +122,8 @@ func encode(members map[string]any, raw *string) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(text), nil
 }
 
-// signBy has the token signed with RS256 by the tenant's key of that kid, ""
-// for the current one, and says so in the header.
+// signBy makes the tenant's key of that kid sign the token with RS256, the current
+// key if kid is "", and sets the header.
 func (tok *token) signBy(kid string) {
 	tok.algorithm, tok.kid = rs256, kid
 	tok.header["alg"] = rs256
@@ -137,7 +137,7 @@ func (tok *token) signBy(kid string) {
 	}
 }
 
-// signature signs input as RFC 7518 sections 3.2 and 3.3 have it.
+// signature signs input as RFC 7518 sections 3.2 and 3.3 define.
 func (tok *token) signature(input string) ([]byte, error) {
 	digest := sha256.Sum256([]byte(input))
 	switch tok.algorithm {
@@ -171,7 +171,7 @@ func (tok *token) privateKey() (*rsa.PrivateKey, error) {
 	return key.private, nil
 }
 
-// signingKey returns the tenant's key of that kid, "" for the current one.
+// signingKey returns the tenant's key of that kid, or the current key if kid is "".
 func (t *Tenant) signingKey(kid string) (*signingKey, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -192,7 +192,7 @@ func (t *Tenant) foreignKey() (*rsa.PrivateKey, error) {
 	if t.keys.foreign == nil {
 		key, err := rsa.GenerateKey(rand.Reader, t.keys.bits)
 		if err != nil {
-			return nil, errors.New("no RSA key could be made")
+			return nil, errors.New("cannot generate an RSA key")
 		}
 		t.keys.foreign = key
 	}

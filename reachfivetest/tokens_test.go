@@ -20,6 +20,7 @@ import (
 )
 
 func TestEachModMakesTheTokenThatItNames(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 	v := tenant.Verifier()
 	for _, tt := range []struct {
@@ -56,6 +57,7 @@ func TestEachModMakesTheTokenThatItNames(t *testing.T) {
 }
 
 func TestHS256TenantsRefuseWhatTheirSecretDidNotSign(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithHS256())
 	v := tenant.Verifier()
 	for name, tt := range map[string]struct {
@@ -74,6 +76,7 @@ func TestHS256TenantsRefuseWhatTheirSecretDidNotSign(t *testing.T) {
 }
 
 func TestSignSignsExactlyTheClaimsAndLeavesThemAlone(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 	claims := map[string]any{"sub": "a"}
 	token := tenant.Sign(claims, reachfivetest.Claim("acr", "1"))
@@ -85,6 +88,7 @@ func TestSignSignsExactlyTheClaimsAndLeavesThemAlone(t *testing.T) {
 // The signature is checked with crypto/rsa over the published JWK, without
 // the verifier.
 func TestTokensAreSignedByThePublishedKey(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 	token := tenant.Token()
 	var jwk struct{ N, E, KID, Alg, Use, Kty string }
@@ -105,6 +109,7 @@ func TestTokensAreSignedByThePublishedKey(t *testing.T) {
 }
 
 func TestRotateReplaceAndRemoveChangeWhatIsPublished(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 	first := tenant.JWK("key-1")
 	assert.Equal(t, []string{"key-1"}, published(t, tenant))
@@ -125,6 +130,7 @@ func TestRotateReplaceAndRemoveChangeWhatIsPublished(t *testing.T) {
 }
 
 func TestKeysGivenAreUsedInTheirOrder(t *testing.T) {
+	t.Parallel()
 	var keys []*rsa.PrivateKey
 	for range 2 {
 		key, err := rsa.GenerateKey(rand.Reader, 1024)
@@ -141,6 +147,7 @@ func TestKeysGivenAreUsedInTheirOrder(t *testing.T) {
 }
 
 func TestWithoutKIDsNothingNamesAKey(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithoutKIDs())
 	assert.NotContains(t, tenant.JWK(tenant.KID()), "kid")
 	assert.NotContains(t, segment(t, tenant.Token(), 0), "kid")

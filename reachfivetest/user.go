@@ -12,16 +12,15 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// NewUser returns the User that a handler would find behind the middleware,
-// for tests of handlers that need no token and no tenant:
+// NewUser returns a User as the middleware would store it, for tests of handlers
+// that need no token and no tenant:
 //
 //	ctx := reachfive.ContextWithUser(r.Context(), reachfivetest.NewUser(t, claims))
 //
-// claims goes by wire names, such as "email" and "given_name"; what it lacks
-// of iss, sub, aud, iat, exp and auth_time is filled in, as of a sign-in just
-// now. The User is the one that a Verifier makes of these claims, User.Claims
-// included. Claims that no Verifier would accept, an exp that has passed for
-// one, fail the test: no handler ever sees their user.
+// claims has wire names, such as "email" and "given_name". If iss, sub, aud, iat,
+// exp or auth_time is missing, it is set as for a sign-in just now. The User is the
+// one that a Verifier returns for these claims, User.Claims included. The test fails
+// for claims that no Verifier accepts, such as an exp in the past.
 func NewUser(tb testing.TB, claims map[string]any) *reachfive.User {
 	tb.Helper()
 	user, err := newUser(claims)
@@ -31,8 +30,8 @@ func NewUser(tb testing.TB, claims map[string]any) *reachfive.User {
 	return user
 }
 
-// newUser has a Verifier read a token that lives for this call only, so that
-// the User is what production makes of the claims, by construction.
+// newUser verifies a token with these claims, so that the User is the one that
+// production code would get.
 func newUser(claims map[string]any) (*reachfive.User, error) {
 	all := map[string]any{
 		"iss":       "https://tenant.localhost",
@@ -51,7 +50,7 @@ func newUser(claims map[string]any) (*reachfive.User, error) {
 	opts := []Option{InMemory(), WithClientID(audience[0])}
 	verifierOpts := []reachfive.Option{reachfive.WithIssuer(issuer)}
 	if len(audience) == 1 {
-		// HS256 spares the RSA key; it has room for one audience only.
+		// HS256 needs no RSA key, but allows only one audience.
 		opts = append(opts, WithHS256(), WithClientSecret(rand.Text()+rand.Text()))
 	} else {
 		verifierOpts = append(verifierOpts, reachfive.WithAudiences(audience[1:]...))
@@ -73,7 +72,7 @@ func newUser(claims map[string]any) (*reachfive.User, error) {
 	return v.Verify(context.Background(), token)
 }
 
-// audienceOf reads aud in any of the forms that a test may write it in.
+// audienceOf reads aud in any of the forms that a test may use.
 func audienceOf(aud any) ([]string, error) {
 	text, err := json.Marshal(aud)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestNewUserIsTheUserThatAVerifierMakes(t *testing.T) {
+	t.Parallel()
 	user := reachfivetest.NewUser(t, map[string]any{
 		"iss": "https://acme.reach5.net", "email": userAddress, "email_verified": true,
 		"custom_fields": map[string]any{"tier": "gold"}, "roles": []string{"admin"},
@@ -30,6 +31,7 @@ func TestNewUserIsTheUserThatAVerifierMakes(t *testing.T) {
 }
 
 func TestNewUserTakesAnyAudience(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		aud  any
 		want []string
@@ -47,6 +49,7 @@ func TestNewUserTakesAnyAudience(t *testing.T) {
 }
 
 func TestNewUserFailsTheTestOfClaimsThatNobodyWouldAccept(t *testing.T) {
+	t.Parallel()
 	for name, claims := range map[string]map[string]any{
 		"expired":           {"exp": time.Now().Add(-time.Hour).Unix()},
 		"no subject":        {"sub": ""},
@@ -71,6 +74,7 @@ func TestNewUserFailsTheTestOfClaimsThatNobodyWouldAccept(t *testing.T) {
 }
 
 func TestNewTenantFailsTheTestOfWrongOptionsAndMistakes(t *testing.T) {
+	t.Parallel()
 	p := &probe{TB: t}
 	func() {
 		defer func() { _ = recover() }()

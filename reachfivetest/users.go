@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// everyScope asks for all that a profile has.
+// everyScope requests the whole profile.
 const everyScope = "openid profile email phone address"
 
 // account is a user who can sign in.
@@ -21,14 +21,14 @@ type account struct {
 	profile  map[string]any // the user's claims, by wire name
 }
 
-// identifiers are the profile members that a user signs in with.
+// identifiers returns the profile members that a user can sign in with.
 func identifiers() []string { return []string{"email", "phone_number", "custom_identifier"} }
 
 // AddUser adds a user who signs in with password and the profile's email,
-// phone_number or custom_identifier, and returns the user's sub, which is
-// made up if the profile has none. profile holds claims by their wire names:
-// "email", "given_name", "custom_fields". A profile without any of the three,
-// or with one that another user has, is a mistake.
+// phone_number or custom_identifier. It returns the user's sub, which is random if
+// the profile has none. profile holds claims by their wire names: "email",
+// "given_name", "custom_fields". A profile without any of the three identifiers, or
+// with one that another user has, is a mistake.
 func (t *Tenant) AddUser(password string, profile map[string]any) string {
 	user, err := newAccount(password, profile)
 	if err == nil {
@@ -51,7 +51,7 @@ func newAccount(password string, profile map[string]any) (*account, error) {
 	if password == "" {
 		return nil, errors.New("the password is empty")
 	}
-	// A copy by way of JSON is deep, and shows now what has no JSON form.
+	// Encoding copies the profile deeply, and reports now what cannot be encoded.
 	text, err := json.Marshal(profile)
 	if err != nil {
 		return nil, err
@@ -86,8 +86,8 @@ func (t *Tenant) taken(user *account) bool {
 	return false
 }
 
-// findUser returns the user whose profile has that value. E-mail addresses
-// have no case here.
+// findUser returns the user whose profile has this value. The case of e-mail
+// addresses does not matter.
 func (t *Tenant) findUser(name, value string) *account {
 	for _, user := range t.users {
 		own, _ := user.profile[name].(string)
@@ -98,8 +98,8 @@ func (t *Tenant) findUser(name, value string) *account {
 	return nil
 }
 
-// firstUser returns the user of Token: the one added first, or the sample of
-// ReachFive's own documentation.
+// firstUser returns the user of Token: the one added first, or the example from
+// ReachFive's documentation.
 func (t *Tenant) firstUser() *account {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -115,9 +115,9 @@ func (t *Tenant) firstUser() *account {
 	}}
 }
 
-// idClaims are the claims of an ID token as ReachFive fills them in: those of
-// the protocol, then what the scopes ask of the profile.
-func (t *Tenant) idClaims(user *account, scope string, authTime time.Time) map[string]any {
+// idClaims returns the claims of an ID token for a client as ReachFive sets them:
+// those of the protocol, and those of the profile that the scope contains.
+func (t *Tenant) idClaims(client string, user *account, scope string, authTime time.Time) map[string]any {
 	now := t.settings.now()
 	claims := map[string]any{
 		"new_user":      false,
@@ -140,7 +140,7 @@ func (t *Tenant) idClaims(user *account, scope string, authTime time.Time) map[s
 	maps.Copy(claims, map[string]any{
 		"iss":       t.Issuer(),
 		"sub":       user.sub,
-		"aud":       []string{t.ClientID},
+		"aud":       []string{client},
 		"iat":       now.Unix(),
 		"exp":       now.Add(tokenLifetime).Unix(),
 		"auth_time": authTime.Unix(),
@@ -148,8 +148,8 @@ func (t *Tenant) idClaims(user *account, scope string, authTime time.Time) map[s
 	return claims
 }
 
-// scopeOf returns the scope without which a claim is left out of the token
-// (OpenID Connect Core 1.0 section 5.4), "" for one that is always there.
+// scopeOf returns the scope that a claim requires (OpenID Connect Core 1.0 section
+// 5.4), or "" for a claim that every token has.
 func scopeOf(claim string) string {
 	switch claim {
 	case "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "gender",

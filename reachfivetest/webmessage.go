@@ -8,21 +8,20 @@ import (
 	"net/url"
 )
 
-// writeWebMessage answers /oauth/authorize in a hidden frame: a page that
-// posts the answer to the page around it, and to the origin of its redirect
-// URI alone. No other page may frame it, and no script but this one runs.
+// writeWebMessage answers /oauth/authorize in a hidden frame: with a page that posts
+// the answer to the page around it, if that has the origin of the redirect URI. No
+// other page may frame it, and no other script runs.
 func writeWebMessage(w http.ResponseWriter, redirectURI string, answer url.Values) {
 	response := map[string]string{}
 	for name := range answer {
 		response[name] = answer.Get(name)
 	}
-	// Marshal writes <, > and & as escapes, so no text of a request ends the
-	// script.
+	// Marshal escapes <, > and &, so no text of a request can end the script.
 	message, err := json.Marshal(map[string]any{"type": "authorization_response", "response": response})
 	origin := originOf(redirectURI)
 	target, originErr := json.Marshal(origin)
 	if err != nil || originErr != nil {
-		oauthError{http.StatusInternalServerError, "server_error", "The answer has no JSON form"}.write(w)
+		oauthError{http.StatusInternalServerError, "server_error", "The answer cannot be encoded"}.write(w)
 		return
 	}
 	nonce := rand.Text()
