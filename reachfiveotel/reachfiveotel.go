@@ -1,47 +1,70 @@
 // Package reachfiveotel reports what a [reachfive.Verifier] does to
-// OpenTelemetry: metrics for every verification and every fetch of the keys,
-// and a span for each fetch. It needs the OpenTelemetry API alone; which SDK
-// and which exporter stand behind it is the program's own choice.
+// OpenTelemetry: metrics for every verification, every refused request and every
+// fetch of the keys, and a span for each fetch. It needs only the OpenTelemetry
+// API; the program chooses the SDK and the exporter.
 //
 //	telemetry, err := reachfiveotel.New()
 //	...
 //	v, err := reachfive.New(domain, clientID, reachfive.WithObserver(telemetry.Observer()))
 //	...
-//	err = telemetry.WatchKeys(v)
+//	registration, err := telemetry.WatchKeys(v)
+//	...
+//	protect := reachfive.Middleware(v, reachfive.OnRefusal(telemetry.HTTPRefusal))
 //
 // # Metrics
 //
-//	reachfive.verifications          counter    {verification}  reachfive.code
+//	reachfive.verifications          counter    {verification}  reachfive.code, reachfive.issuer, reachfive.keys_available
 //	reachfive.verification.duration  histogram  s               reachfive.outcome
 //	reachfive.token_cache.hits       counter    {hit}
-//	reachfive.keys.refreshes         counter    {refresh}       reachfive.cause, reachfive.result
+//	reachfive.requests.refused       counter    {request}       reachfive.code, reachfive.transport
+//	reachfive.keys.refreshes         counter    {refresh}       reachfive.cause, reachfive.result, reachfive.issuer
 //	reachfive.keys.age               gauge      s               reachfive.issuer
 //
-// reachfive.code is "accepted", a reachfive.Code, or "canceled" or
-// "deadline_exceeded" for a caller that went away; a Code of the program's own
-// counts as "other". reachfive.outcome is "accepted", "refused" or "undecided".
-// reachfive.cause is a reachfive.FetchCause, reachfive.result is "ok" or a class
-// of failure as in reachfive.Status.LastError, with statuses by their hundreds:
-// "status 5xx". So no label can grow without bound, and no claim, no token and
-// no key ID is in any of them.
+// A verification is one call of Verify. A refused request is one that the HTTP
+// middleware or a gRPC interceptor did not let pass, and so includes the ones
+// that no Verifier saw: without a token, from a foreign origin, with a form that
+// is too large, or refused by Require. A request with a bad token counts in
+// both metrics, once in each: do not add them up.
 //
-// Prometheus writes an underscore for a dot and adds unit and kind:
+// The attributes:
+//
+//   - reachfive.code is "accepted", a reachfive.Code, or "canceled" or
+//     "deadline_exceeded" if the caller went away. A Code of the program's own
+//     counts as "other", and a request that failed with an error without a Code
+//     as "server_error".
+//   - reachfive.keys_available is set only on verifications that could not be
+//     decided. It is false if the Verifier had no usable keys at all, and true
+//     if it lacked only the key that the token names, as made-up tokens cause.
+//   - reachfive.outcome is "accepted", "refused" or "undecided".
+//   - reachfive.issuer is the issuer of the Verifier, and empty for a token
+//     that reachfive.ByIssuer has no Verifier for. After 100 issuers, further
+//     ones count as "other".
+//   - reachfive.transport is "http" or "grpc".
+//   - reachfive.cause is a reachfive.FetchCause.
+//   - reachfive.result is "ok" or a class of failure as in
+//     reachfive.Status.LastError, with only the first digit of a status:
+//     "status 5xx".
+//
+// So the number of series is bounded, and no attribute contains a claim, a token
+// or a key ID.
+//
+// Prometheus writes underscores for dots and adds unit and kind:
 // reachfive_verifications_total, reachfive_verification_duration_seconds,
-// reachfive_token_cache_hits_total, reachfive_keys_refreshes_total and
-// reachfive_keys_age_seconds.
+// reachfive_token_cache_hits_total, reachfive_requests_refused_total,
+// reachfive_keys_refreshes_total and reachfive_keys_age_seconds.
 //
 // # Spans
 //
-// A fetch of the keys is a root span of its own, "reachfive.keys.fetch", linked
-// to the request that caused it: it serves many requests and outlives the one.
-// A verification makes no span: it costs about as much as one.
+// A fetch of the keys is a root span, "reachfive.keys.fetch", linked to the
+// request that caused it, because it serves many requests and outlives that one.
+// A verification has no span: the span would cost about as much.
 package reachfiveotel
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -53,7 +76,7 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// scope names the instrumentation to OpenTelemetry.
+// scope is the name of the instrumentation.
 const scope = "github.com/reachfive-community/reachfive/reachfiveotel"
 
 // Telemetry reports to one MeterProvider and one TracerProvider. Make it with
@@ -66,16 +89,30 @@ type Telemetry struct {
 	verifications metric.Int64Counter
 	duration      metric.Float64Histogram
 	cacheHits     metric.Int64Counter
+	refused       metric.Int64Counter
 	refreshes     metric.Int64Counter
 	keysAge       metric.Float64ObservableGauge
 
-	// Sets of attributes are made once: the hot path picks one.
-	byCode    map[reachfive.Code]metric.MeasurementOption
-	otherCode metric.MeasurementOption
-	byOutcome map[outcome]metric.MeasurementOption
+	issuers      issuers
+	ofVerify     cache[verification]
+	ofDuration   cache[string]
+	ofRefusal    cache[refusal]
+	ofRefreshing cache[refresh]
 }
 
-// Option configures New.
+// The keys of the caches of attributes. Every field has a bounded number of
+// values.
+type (
+	verification struct {
+		code, issuer  string
+		undecided     bool
+		keysAvailable bool
+	}
+	refusal struct{ code, transport string }
+	refresh struct{ cause, result, issuer string }
+)
+
+// Option configures New, which returns an error for a nil one.
 type Option func(*config)
 
 type config struct {
@@ -83,43 +120,35 @@ type config struct {
 	tracers trace.TracerProvider
 }
 
-// WithMeterProvider reports metrics to p. The default is the global one.
+// WithMeterProvider sets the provider for metrics. The default is the global
+// one.
 func WithMeterProvider(p metric.MeterProvider) Option { return func(c *config) { c.meters = p } }
 
-// WithTracerProvider reports spans to p. The default is the global one.
+// WithTracerProvider sets the provider for spans. The default is the global one.
 func WithTracerProvider(p trace.TracerProvider) Option { return func(c *config) { c.tracers = p } }
 
-// New makes the instruments. Its error is the MeterProvider's.
+// New makes the instruments. It returns the errors of the MeterProvider, and an
+// error for a nil provider or option.
 func New(opts ...Option) (*Telemetry, error) {
 	c := config{meters: otel.GetMeterProvider(), tracers: otel.GetTracerProvider()}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, fmt.Errorf("reachfiveotel: option %d is nil", i)
+		}
 		opt(&c)
 	}
 	if c.meters == nil || c.tracers == nil {
 		return nil, errors.New("reachfiveotel: a provider is nil")
 	}
-	t := &Telemetry{
-		meter:     c.meters.Meter(scope),
-		tracer:    c.tracers.Tracer(scope),
-		byCode:    make(map[reachfive.Code]metric.MeasurementOption),
-		otherCode: attributes(codeKey.String("other")),
-		byOutcome: make(map[outcome]metric.MeasurementOption),
+	t := &Telemetry{meter: c.meters.Meter(scope), tracer: c.tracers.Tracer(scope)}
+	if err := t.makeInstruments(); err != nil {
+		return nil, err
 	}
-	for _, code := range knownCodes() {
-		label := string(code)
-		if code == "" {
-			label = string(accepted)
-		}
-		t.byCode[code] = attributes(codeKey.String(label))
-	}
-	for _, o := range []outcome{accepted, refused, undecided} {
-		t.byOutcome[o] = attributes(outcomeKey.String(string(o)))
-	}
-	return t, t.makeInstruments()
+	return t, nil
 }
 
 func (t *Telemetry) makeInstruments() error {
-	var errs [5]error
+	var errs [6]error
 	t.verifications, errs[0] = t.meter.Int64Counter("reachfive.verifications",
 		metric.WithUnit("{verification}"), metric.WithDescription("Verifications of an ID token, by their outcome."))
 	t.duration, errs[1] = t.meter.Float64Histogram("reachfive.verification.duration",
@@ -127,93 +156,74 @@ func (t *Telemetry) makeInstruments() error {
 		metric.WithExplicitBucketBoundaries(0.000002, 0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.01, 0.1, 1, 5))
 	t.cacheHits, errs[2] = t.meter.Int64Counter("reachfive.token_cache.hits",
 		metric.WithUnit("{hit}"), metric.WithDescription("Verifications that the verified-token cache answered."))
-	t.refreshes, errs[3] = t.meter.Int64Counter("reachfive.keys.refreshes",
+	t.refused, errs[3] = t.meter.Int64Counter("reachfive.requests.refused",
+		metric.WithUnit("{request}"), metric.WithDescription("Requests that the middleware or an interceptor refused, by reason."))
+	t.refreshes, errs[4] = t.meter.Int64Counter("reachfive.keys.refreshes",
 		metric.WithUnit("{refresh}"), metric.WithDescription("Fetches of the tenant's keys, by cause and result."))
-	t.keysAge, errs[4] = t.meter.Float64ObservableGauge("reachfive.keys.age",
+	t.keysAge, errs[5] = t.meter.Float64ObservableGauge("reachfive.keys.age",
 		metric.WithUnit("s"), metric.WithDescription("Time since the last good fetch of the keys began."))
 	return errors.Join(errs[:]...)
 }
 
-const (
-	codeKey    = attribute.Key("reachfive.code")
-	outcomeKey = attribute.Key("reachfive.outcome")
-	causeKey   = attribute.Key("reachfive.cause")
-	resultKey  = attribute.Key("reachfive.result")
-	issuerKey  = attribute.Key("reachfive.issuer")
-)
-
-// outcome is what a verification came to, in the fewest words.
-type outcome string
-
-const (
-	accepted  outcome = "accepted"
-	refused   outcome = "refused"
-	undecided outcome = "undecided" // no verdict on the token
-)
-
-// canceled and deadlineExceeded are what VerifyEvent.Code has for a caller that
-// went away.
-const (
-	canceled         reachfive.Code = "canceled"
-	deadlineExceeded reachfive.Code = "deadline_exceeded"
-)
-
-func outcomeOf(code reachfive.Code) outcome {
-	switch {
-	case code == "":
-		return accepted
-	case code == canceled, code == deadlineExceeded, code.HTTPStatus() == http.StatusServiceUnavailable:
-		return undecided
-	}
-	return refused
-}
-
-// knownCodes are the Codes that a Verifier gives a VerifyEvent.
-func knownCodes() []reachfive.Code {
-	return []reachfive.Code{
-		"", canceled, deadlineExceeded,
-		reachfive.CodeMissingToken, reachfive.CodeMalformedToken, reachfive.CodeUnsupportedAlgorithm,
-		reachfive.CodeUnknownKey, reachfive.CodeKeysUnavailable, reachfive.CodeInvalidSignature,
-		reachfive.CodeMissingClaim, reachfive.CodeInvalidClaim, reachfive.CodeWrongIssuer,
-		reachfive.CodeWrongAudience, reachfive.CodeExpired, reachfive.CodeNotYetValid,
-		reachfive.CodeWrongNonce, reachfive.CodeWrongAccessToken,
-		reachfive.CodeReauthenticationRequired, reachfive.CodeInsufficientAuthentication,
-		reachfive.CodeRevoked, reachfive.CodeRevocationsUnavailable, reachfive.CodeForbidden,
-	}
-}
-
-func attributes(kv ...attribute.KeyValue) metric.MeasurementOption {
-	return metric.WithAttributeSet(attribute.NewSet(kv...))
-}
-
-// Observer returns what WithObserver takes. Its functions may be called
-// concurrently.
+// Observer returns the Observer for reachfive.WithObserver. Its functions may be
+// called concurrently.
 func (t *Telemetry) Observer() reachfive.Observer {
 	return reachfive.Observer{VerifyDone: t.verifyDone, FetchDone: t.fetchDone}
 }
 
 func (t *Telemetry) verifyDone(ctx context.Context, e reachfive.VerifyEvent) {
-	byCode, known := t.byCode[e.Code]
-	if !known {
-		byCode = t.otherCode
+	key := verification{code: codeLabel(e.Code), issuer: t.issuers.label(e.Issuer)}
+	if isUndecided(e.Code) {
+		key.undecided, key.keysAvailable = true, e.KeysAvailable
 	}
-	t.verifications.Add(ctx, 1, byCode)
-	t.duration.Record(ctx, e.Duration.Seconds(), t.byOutcome[outcomeOf(e.Code)])
+	t.verifications.Add(ctx, 1, t.ofVerify.get(key, key.attributes))
+	result := outcome(e.Code)
+	t.duration.Record(ctx, e.Duration.Seconds(), t.ofDuration.get(result, func() []attribute.KeyValue {
+		return []attribute.KeyValue{outcomeKey.String(result)}
+	}))
 	if e.CacheHit {
 		t.cacheHits.Add(ctx, 1)
 	}
 }
 
+func (v verification) attributes() []attribute.KeyValue {
+	attrs := []attribute.KeyValue{codeKey.String(v.code), issuerKey.String(v.issuer)}
+	if v.undecided {
+		attrs = append(attrs, keysAvailableKey.Bool(v.keysAvailable))
+	}
+	return attrs
+}
+
+// HTTPRefusal counts a refused request. Pass it to reachfive.OnRefusal.
+func (t *Telemetry) HTTPRefusal(r *http.Request, err error) {
+	t.countRefusal(r.Context(), "http", err)
+}
+
+// GRPCRefusal counts a refused call, or a stream that ended at expiry. Pass it
+// to reachfivegrpc.OnRefusal.
+func (t *Telemetry) GRPCRefusal(ctx context.Context, _ string, err error) {
+	t.countRefusal(ctx, "grpc", err)
+}
+
+func (t *Telemetry) countRefusal(ctx context.Context, transport string, err error) {
+	key := refusal{refusalLabel(ctx, err), transport}
+	t.refused.Add(ctx, 1, t.ofRefusal.get(key, func() []attribute.KeyValue {
+		return []attribute.KeyValue{codeKey.String(key.code), transportKey.String(transport)}
+	}))
+}
+
 func (t *Telemetry) fetchDone(ctx context.Context, e reachfive.FetchEvent) {
 	end := time.Now()
-	cause, result := causeKey.String(string(e.Cause)), resultKey.String(resultClass(e.Result))
-	t.refreshes.Add(ctx, 1, attributes(cause, result))
+	key := refresh{string(e.Cause), resultClass(e.Result), t.issuers.label(e.Issuer)}
+	t.refreshes.Add(ctx, 1, t.ofRefreshing.get(key, func() []attribute.KeyValue {
+		return []attribute.KeyValue{causeKey.String(key.cause), resultKey.String(key.result), issuerKey.String(key.issuer)}
+	}))
 
 	_, span := t.tracer.Start(ctx, "reachfive.keys.fetch",
 		trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithLinks(trace.LinkFromContext(ctx)),
 		trace.WithTimestamp(end.Add(-e.Duration)),
-		trace.WithAttributes(cause, resultKey.String(e.Result),
+		trace.WithAttributes(causeKey.String(key.cause), resultKey.String(e.Result), issuerKey.String(e.Issuer),
 			attribute.Int("reachfive.keys.usable", e.Keys), attribute.Int("reachfive.keys.skipped", e.Skipped)))
 	if e.Result != "ok" {
 		span.SetStatus(codes.Error, e.Result)
@@ -221,26 +231,20 @@ func (t *Telemetry) fetchDone(ctx context.Context, e reachfive.FetchEvent) {
 	span.End(trace.WithTimestamp(end))
 }
 
-// resultClass bounds the label: a provider can make up statuses, but not more
-// than five classes of them.
-func resultClass(result string) string {
-	stage, status, isStatus := strings.Cut(result, "status ")
-	if !isStatus || status == "" {
-		return result
+// WatchKeys reports the age of v's keys whenever metrics are collected, until
+// the registration's Unregister is called or the MeterProvider is shut down. It
+// keeps v in memory until then. A Verifier that has no keys yet, or needs none,
+// reports nothing. Watch at most one Verifier of each issuer: OpenTelemetry
+// keeps one value for each.
+func (t *Telemetry) WatchKeys(v *reachfive.Verifier) (metric.Registration, error) {
+	if v == nil {
+		return nil, errors.New("reachfiveotel: WatchKeys: nil verifier")
 	}
-	return stage + "status " + status[:1] + "xx"
-}
-
-// WatchKeys reports the age of v's keys whenever metrics are collected, for as
-// long as the MeterProvider lives. A Verifier that has no keys yet, or needs
-// none, reports nothing.
-func (t *Telemetry) WatchKeys(v *reachfive.Verifier) error {
-	issuer := attributes(issuerKey.String(v.Status().Issuer))
-	_, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	issuer := attributes(issuerKey.String(t.issuers.label(v.Status().Issuer)))
+	return t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		if fetched := v.Status().FetchedAt; !fetched.IsZero() {
 			o.ObserveFloat64(t.keysAge, time.Since(fetched).Seconds(), issuer)
 		}
 		return nil
 	}, t.keysAge)
-	return err
 }
