@@ -29,6 +29,7 @@ func shiftedWall(at time.Time, by time.Duration) time.Time {
 }
 
 func TestShiftedWallLeavesTheMonotonicReading(t *testing.T) {
+	t.Parallel()
 	at := time.Now()
 	for _, by := range []time.Duration{24 * time.Hour, -time.Hour} {
 		shifted := shiftedWall(at, by)
@@ -67,6 +68,7 @@ func withClock(t *testing.T, plain bool, test func(t *testing.T, w *world, clock
 }
 
 func TestKeyOfAMachineThatWasSuspendedForADayIsNotFresh(t *testing.T) {
+	t.Parallel()
 	withClock(t, false, func(t *testing.T, w *world, clock *jumpingClock) {
 		old := w.Token()
 		w.accepts(old)
@@ -84,7 +86,8 @@ func TestKeyOfAMachineThatWasSuspendedForADayIsNotFresh(t *testing.T) {
 	})
 }
 
-func TestKeyClockSetBackAnHourFreezesNothing(t *testing.T) { // F32
+func TestKeyClockSetBackAnHourFreezesNothing(t *testing.T) {
+	t.Parallel()
 	for _, plain := range []bool{false, true} {
 		name := "with the monotonic clock"
 		if plain {
@@ -137,7 +140,8 @@ func TestKeyClockSetBackAnHourFreezesNothing(t *testing.T) { // F32
 	}
 }
 
-func TestKeyClockSetAheadAnHourCostsOneFetch(t *testing.T) { // F32
+func TestKeyClockSetAheadAnHourCostsOneFetch(t *testing.T) {
+	t.Parallel()
 	for _, plain := range []bool{false, true} {
 		withClock(t, plain, func(t *testing.T, w *world, clock *jumpingClock) {
 			token := w.Token()
@@ -159,6 +163,7 @@ func TestKeyClockSetAheadAnHourCostsOneFetch(t *testing.T) { // F32
 }
 
 func TestKeyFetchIsBoundedWhateverTheClockSays(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		frozen := time.Now()
 		w := worldOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithKeys(rsaKeys()...),
@@ -169,7 +174,8 @@ func TestKeyFetchIsBoundedWhateverTheClockSays(t *testing.T) {
 	})
 }
 
-func TestKeyClockSkewOfATokenIsExactAtItsBorder(t *testing.T) { // F33
+func TestKeyClockSkewOfATokenIsExactAtItsBorder(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		now := time.Now()
 		w := newWorld(t)

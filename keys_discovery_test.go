@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachfive-community/reachfive"
-	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
 // metadata answers for the tenant's discovery document, and notes where keys
@@ -97,6 +96,7 @@ func metadataOf(issuer, jwksURI string) string {
 }
 
 func TestKeyDiscoveryFindsKeysOnAnyHTTPSHost(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w, m := newDiscoveringWorld(t)
 		assert.Empty(t, w.v.Status().JWKSURL)
@@ -113,6 +113,7 @@ func TestKeyDiscoveryFindsKeysOnAnyHTTPSHost(t *testing.T) {
 }
 
 func TestKeyDiscoveryRefusesADocument(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, document, class string }{
 		{"of another issuer", metadataOf("https://evil.example", "https://keys.example/"), "discovery: another issuer"},
 		{"without issuer", `{"jwks_uri":"https://keys.example/"}`, "discovery: another issuer"},
@@ -141,45 +142,8 @@ func TestKeyDiscoveryRefusesADocument(t *testing.T) {
 	}
 }
 
-func TestKeyDiscoveryIsReadAgainOnAFailedFetchAtMostOnceAMinute(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
-		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-		token := w.Token()
-		w.accepts(token)
-		w.SetDown(true)
-		for start := time.Now(); time.Since(start) < 10*time.Minute+time.Second; pass(time.Second) {
-			_ = w.v.Refresh(t.Context())
-		}
-		readings, _ := m.seen()
-		assert.InDelta(t, 1+10, readings, 1)
-		assert.Greater(t, w.requests(), 500)
-		w.acceptsAtOnce(token)
-	})
-}
-
-func TestKeyDiscoveryFollowsKeysThatMove(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
-		m.set(metadataOf(w.Issuer(), "https://gone.example/"))
-		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
-		pass(time.Minute)
-		for _, bad := range []string{"down", metadataOf("https://evil.example", "https://evil.example/"), "<html>"} {
-			m.set(bad)
-			unavailable(t, w.v.Refresh(t.Context()))
-			assert.Equal(t, "https://gone.example/", w.v.Status().JWKSURL, "a failed reading keeps the last one")
-			pass(time.Minute)
-		}
-		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-		unavailable(t, w.v.Refresh(t.Context())) // reads it for the next fetch
-		require.NoError(t, w.v.Refresh(t.Context()))
-		assert.Equal(t, "https://keys.example/", w.v.Status().JWKSURL)
-		_, hosts := m.seen()
-		assert.NotContains(t, hosts, "evil.example")
-	})
-}
-
 func TestKeyDiscoveryThatAsksForTimeGetsIt(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w, m := newDiscoveringWorld(t)
 		m.set("busy")
@@ -196,6 +160,7 @@ func TestKeyDiscoveryThatAsksForTimeGetsIt(t *testing.T) {
 }
 
 func TestKeyDiscoveryIsNotReadTwiceForOneFetch(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w, m := newDiscoveringWorld(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
@@ -208,47 +173,8 @@ func TestKeyDiscoveryIsNotReadTwiceForOneFetch(t *testing.T) {
 	})
 }
 
-func TestKeyDiscoveryIsReadAgainAfterAMinuteOrAfterTheClockWasSetBack(t *testing.T) {
-	withClock(t, true, func(t *testing.T, w *world, clock *jumpingClock) {
-		m := &metadata{next: w.Client().Transport}
-		w.v = w.verifier(reachfive.WithDiscovery(), reachfive.WithHTTPClient(&http.Client{Transport: m}))
-		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-		require.NoError(t, w.v.Refresh(t.Context()))
-		w.SetDown(true)
-		fails := func(want int) {
-			t.Helper()
-			unavailable(t, w.v.Refresh(t.Context()))
-			readings, _ := m.seen()
-			assert.Equal(t, want, readings)
-		}
-		pass(time.Minute - time.Nanosecond)
-		fails(1)
-		pass(time.Nanosecond)
-		fails(2)
-		clock.set(-time.Hour)
-		fails(3)
-		fails(3)
-	})
-}
-
-// The old place hangs, as a name does that leads to nobody any more.
-func TestKeyDiscoveryFollowsKeysFromAPlaceThatHangs(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
-		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-		w.accepts(w.Token())
-		pass(time.Minute)
-		w.OnJWKS(hang())
-		m.set(metadataOf(w.Issuer(), "https://moved.example/"))
-		unavailable(t, w.v.Refresh(t.Context()))
-		w.OnJWKS(nil)
-		require.NoError(t, w.v.Refresh(t.Context()))
-		_, hosts := m.seen()
-		assert.Equal(t, []string{"keys.example", "keys.example", "moved.example"}, hosts)
-	})
-}
-
 func TestKeyDiscoveryAndKeysShareTheirFiveSeconds(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w, m := newDiscoveringWorld(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
@@ -263,6 +189,7 @@ func TestKeyDiscoveryAndKeysShareTheirFiveSeconds(t *testing.T) {
 }
 
 func TestKeyDiscoveryReadingThatComesLateIsDropped(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		release := make(chan struct{})
 		w := newWorld(t)
@@ -299,6 +226,7 @@ func TestKeyDiscoveryReadingThatComesLateIsDropped(t *testing.T) {
 }
 
 func TestKeyDiscoveryThatHangsTakesNothingFromTheAnswerOfTheKeys(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w, m := newDiscoveringWorld(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
@@ -316,6 +244,7 @@ func TestKeyDiscoveryThatHangsTakesNothingFromTheAnswerOfTheKeys(t *testing.T) {
 }
 
 func TestKeyDiscoveryIsNotReadAgainAfterClose(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w, m := newDiscoveringWorld(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
@@ -327,77 +256,5 @@ func TestKeyDiscoveryIsNotReadAgainAfterClose(t *testing.T) {
 		require.NoError(t, w.v.Close())
 		readings, _ := m.seen()
 		assert.Equal(t, 1, readings)
-	})
-}
-
-// The old place answers as ever, with the old keys.
-func TestKeyDiscoveryFollowsKeysThatMoveWhileTheOldPlaceAnswers(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
-		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-		w.accepts(w.Token())
-		m.freeze("keys.example", `{"keys":[`+w.JWK("key-1")+`]}`)
-		m.set(metadataOf(w.Issuer(), "https://moved.example/"))
-		w.Rotate()
-		rotated := w.Token()
-		w.refuses(rotated, reachfive.CodeUnknownKey) // the document was read less than a minute ago
-		readings, _ := m.seen()
-		assert.Equal(t, 1, readings)
-		pass(time.Minute)
-		w.accepts(rotated)
-		assert.Equal(t, "https://moved.example/", w.v.Status().JWKSURL)
-		readings, hosts := m.seen()
-		assert.Equal(t, 2, readings)
-		assert.Equal(t, []string{"keys.example", "keys.example", "keys.example", "moved.example"}, hosts)
-	})
-}
-
-func TestKeyDiscoveryIsReadForUnknownKIDsAtMostOnceAMinute(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
-		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-		w.accepts(w.Token())
-		junk, forged := w.Token(reachfivetest.KID("junk")), w.Token(reachfivetest.NoKID(), reachfivetest.WrongKey())
-		for start := time.Now(); time.Since(start) < 10*time.Minute; pass(5 * time.Second) {
-			w.refuses(junk, reachfive.CodeUnknownKey)
-			w.refuses(forged, reachfive.CodeInvalidSignature)
-		}
-		readings, _ := m.seen()
-		assert.InDelta(t, 1+9, readings, 1)
-		assert.Less(t, w.requests(), 70)
-	})
-}
-
-// The document is the provider's word on where the keys are: what the old place
-// says is no verdict any more.
-func TestKeyDiscoveryOfAPlaceThatFailsLeavesTheTokenUndecided(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
-		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-		known := w.Token()
-		w.accepts(known)
-		pass(time.Minute)
-		m.set(metadataOf(w.Issuer(), "https://gone.example/"))
-		w.refuses(w.Token(reachfivetest.KID("junk")), reachfive.CodeKeysUnavailable)
-		w.acceptsAtOnce(known)
-	})
-}
-
-func TestKeyDiscoveryThatFailsForAnUnknownKIDChangesNothing(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
-		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-		w.accepts(w.Token())
-		for _, broken := range []string{"down", "", "<html>", metadataOf("https://evil.example", "https://evil.example/")} {
-			pass(time.Minute)
-			m.set(broken)
-			w.refuses(w.Token(reachfivetest.KID("junk")), reachfive.CodeUnknownKey)
-			assert.Equal(t, "https://keys.example/", w.v.Status().JWKSURL)
-			assert.False(t, w.v.Status().Failing)
-		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 )
 
 func TestKeyContractNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("docs/keys.md")
 	require.NoError(t, err)
 	files, err := filepath.Glob("*_test.go")

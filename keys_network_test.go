@@ -2,25 +2,13 @@ package reachfive_test
 
 import (
 	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
-	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -101,6 +89,7 @@ func (p *provider) failsWith(t *testing.T, v *reachfive.Verifier, class string) 
 }
 
 func TestKeyFetchOverTLSKeepsNoConnection(t *testing.T) {
+	t.Parallel()
 	p := newProvider(t, nil)
 	p.Start() // plain, for our own transport: an explicit loopback URL may be http
 	v := verifierOf(t, p.tenant, reachfive.WithJWKSURL(p.URL+"/jwks.json"))
@@ -112,7 +101,8 @@ func TestKeyFetchOverTLSKeepsNoConnection(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestKeyFetchOverIPv6(t *testing.T) { // F38
+func TestKeyFetchOverIPv6(t *testing.T) {
+	t.Parallel()
 	p := newProvider(t, nil)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "[::1]:0")
 	require.NoError(t, err)
@@ -123,7 +113,8 @@ func TestKeyFetchOverIPv6(t *testing.T) { // F38
 	require.NoError(t, v.Refresh(t.Context()))
 }
 
-func TestKeyFetchSurvivesAConnectionThatTheServerHasClosed(t *testing.T) { // F38
+func TestKeyFetchSurvivesAConnectionThatTheServerHasClosed(t *testing.T) {
+	t.Parallel()
 	p := newProvider(t, nil)
 	p.StartTLS()
 	v := p.verifier(t, reachfive.WithHTTPClient(p.Client())) // one that keeps connections
@@ -133,7 +124,8 @@ func TestKeyFetchSurvivesAConnectionThatTheServerHasClosed(t *testing.T) { // F3
 	assert.LessOrEqual(t, p.requests.Load(), int64(3), "one retry at most")
 }
 
-func TestKeyServerThatIsDownAtTheStartAndThenUp(t *testing.T) { // F1, F2
+func TestKeyServerThatIsDownAtTheStartAndThenUp(t *testing.T) {
+	t.Parallel()
 	for range 10 {
 		p := newProvider(t, nil)
 		address := p.Listener.Addr().String()
@@ -160,7 +152,8 @@ func TestKeyServerThatIsDownAtTheStartAndThenUp(t *testing.T) { // F1, F2
 	t.Fatal("no port stayed free")
 }
 
-func TestKeyServerThatTakesItsTimeIsGivenUpAfterFiveSeconds(t *testing.T) { // F5, F6
+func TestKeyServerThatTakesItsTimeIsGivenUpAfterFiveSeconds(t *testing.T) {
+	t.Parallel()
 	drip := func(head string) func(net.Conn, <-chan struct{}) {
 		return func(c net.Conn, done <-chan struct{}) {
 			_, _ = io.WriteString(c, head)
@@ -215,231 +208,8 @@ func TestKeyServerThatTakesItsTimeIsGivenUpAfterFiveSeconds(t *testing.T) { // F
 	}
 }
 
-func TestKeyBodyThatIsCutIsAFailedFetch(t *testing.T) { // F9, F10
-	for _, tt := range []struct {
-		name   string
-		cut    func(c *net.TCPConn, keys string)
-		class  string
-		status string
-	}{
-		{"reset in the middle", func(c *net.TCPConn, keys string) {
-			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(keys), keys[:len(keys)/2])
-			_ = c.SetLinger(0)
-		}, "connection", ""},
-		{"closed before its Content-Length", func(c *net.TCPConn, keys string) {
-			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(keys)+1, keys)
-		}, "connection", ""},
-		{"closed within a chunk", func(c *net.TCPConn, keys string) {
-			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", len(keys)+1, keys)
-		}, "connection", ""},
-		{"closed without an end, cut within the JSON", func(c *net.TCPConn, keys string) {
-			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%s", keys[:len(keys)-1])
-		}, "no JWK Set", ""},
-		{"closed at once", func(*net.TCPConn, string) {}, "connection", ""},
-		{"no HTTP", func(c *net.TCPConn, _ string) { _, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.6\r\n") }, "connection", ""},
-		{"a header without end", func(c *net.TCPConn, _ string) {
-			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nX: %s", strings.Repeat("x", 200<<10))
-		}, "connection", ""},
-		{"cut gzip", func(c *net.TCPConn, keys string) {
-			var zipped bytes.Buffer
-			w := gzip.NewWriter(&zipped)
-			_, _ = io.WriteString(w, keys)
-			_ = w.Close()
-			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n%s", zipped.Bytes()[:zipped.Len()-10])
-		}, "connection", ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var p *provider
-			p = newProvider(t, func(w http.ResponseWriter, _ *http.Request) {
-				c, _, err := http.NewResponseController(w).Hijack()
-				if !assert.NoError(t, err) {
-					return
-				}
-				tt.cut(c.(*net.TCPConn), p.keys())
-				_ = c.Close()
-			})
-			p.Start()
-			p.failsWith(t, verifierOf(t, p.tenant, reachfive.WithJWKSURL(p.URL+"/")), tt.class)
-		})
-	}
-}
-
-func TestKeyAnswerWithAHugeHeaderIsAFailedFetch(t *testing.T) { // F13
-	for size, good := range map[int]bool{32 << 10: true, 200 << 10: false} {
-		t.Run(fmt.Sprint(size>>10, " KiB"), func(t *testing.T) {
-			var p *provider
-			p = newProvider(t, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("X", strings.Repeat("x", size))
-				p.serveKeys(w, r)
-			})
-			p.Start()
-			v := verifierOf(t, p.tenant, reachfive.WithJWKSURL(p.URL+"/"))
-			if good {
-				require.NoError(t, v.Refresh(t.Context()))
-				return
-			}
-			p.failsWith(t, v, "connection")
-		})
-	}
-}
-
-func TestKeyBodyOfAnySizeCostsLittleMemory(t *testing.T) { // F13
-	// 300 members of a MiB each, which every reader of gzip takes as one.
-	var member, bomb bytes.Buffer
-	zip, err := gzip.NewWriterLevel(&member, gzip.BestCompression)
-	require.NoError(t, err)
-	zeros := make([]byte, 1<<20)
-	_, err = zip.Write(zeros)
-	require.NoError(t, err)
-	require.NoError(t, zip.Close())
-	for range 300 {
-		_, _ = bomb.Write(member.Bytes())
-	}
-	t.Logf("a gzip bomb of %d KiB for 300 MiB", bomb.Len()>>10)
-	for _, tt := range []struct {
-		name   string
-		handle http.HandlerFunc
-	}{
-		{"a gzip bomb", func(w http.ResponseWriter, r *http.Request) {
-			assert.Contains(t, r.Header.Get("Accept-Encoding"), "gzip")
-			w.Header().Set("Content-Encoding", "gzip")
-			_, _ = w.Write(bomb.Bytes())
-		}},
-		{"100 MiB", func(w http.ResponseWriter, _ *http.Request) {
-			for range 100 {
-				if _, err := w.Write(zeros); err != nil {
-					return
-				}
-			}
-		}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			p := newProvider(t, tt.handle)
-			p.Start()
-			v := verifierOf(t, p.tenant, reachfive.WithJWKSURL(p.URL+"/"))
-			token := p.tenant.Token()
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			_, err := v.Verify(t.Context(), token)
-			runtime.ReadMemStats(&after)
-			unavailable(t, err)
-			assert.Equal(t, "document too large", v.Status().LastError)
-			allocated := after.TotalAlloc - before.TotalAlloc
-			assert.Less(t, allocated, uint64(8<<20))
-			t.Logf("allocated in all: %d KiB", allocated>>10)
-		})
-	}
-}
-
-func TestKeyFetchOverGzip(t *testing.T) {
-	var p *provider
-	p = newProvider(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		zip := gzip.NewWriter(w)
-		_, _ = io.WriteString(zip, p.keys())
-		_ = zip.Close()
-	})
-	p.Start()
-	require.NoError(t, verifierOf(t, p.tenant, reachfive.WithJWKSURL(p.URL+"/")).Refresh(t.Context()))
-}
-
-func TestKeyFetchFollowsNoRedirect(t *testing.T) { // F30
-	target := newProvider(t, nil)
-	target.StartTLS()
-	for _, code := range []int{301, 302, 303, 307, 308} {
-		for name, location := range map[string]string{"another host": target.URL + "/jwks.json", "itself": "/jwks.json"} {
-			p := newProvider(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, location, code) })
-			p.StartTLS()
-			client := p.Client() // that would follow
-			client.Transport.(*http.Transport).TLSClientConfig.RootCAs.AddCert(target.Certificate())
-			client.CheckRedirect = func(*http.Request, []*http.Request) error { return nil }
-			v := p.verifier(t, reachfive.WithHTTPClient(client))
-			p.failsWith(t, v, "redirect")
-			assert.EqualValues(t, 1, p.requests.Load(), "to %s", name)
-		}
-	}
-	assert.Zero(t, target.requests.Load())
-}
-
-// certificate makes a certificate for these names, and the pool that trusts it.
-func certificate(t *testing.T, notAfter time.Time, names ...string) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: names,
-		NotBefore: notAfter.Add(-48 * time.Hour), NotAfter: notAfter, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	parsed, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-}
-
-func TestKeyFetchTrustsNoServerThatTLSDoesNotVouchFor(t *testing.T) { // F29
-	tomorrow := time.Now().Add(24 * time.Hour)
-	good, trusted := certificate(t, tomorrow, "keys.example")
-	expired, trustedExpired := certificate(t, tomorrow.Add(-48*time.Hour), "keys.example")
-	other, trustedOther := certificate(t, tomorrow, "other.example")
-	for _, tt := range []struct {
-		name  string
-		cert  tls.Certificate
-		roots *x509.CertPool
-		max   uint16
-		want  string
-	}{
-		{"as it should be", good, trusted, tls.VersionTLS13, ""},
-		{"an authority that nobody knows", good, nil, tls.VersionTLS13, "tls"},
-		{"expired", expired, trustedExpired, tls.VersionTLS13, "tls"},
-		{"another name", other, trustedOther, tls.VersionTLS13, "tls"},
-		{"TLS 1.0", good, trusted, tls.VersionTLS10, "tls"},
-		{"TLS 1.1", good, trusted, tls.VersionTLS11, "tls"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			p := newProvider(t, nil)
-			p.TLS = &tls.Config{Certificates: []tls.Certificate{tt.cert}, MinVersion: tls.VersionTLS10, MaxVersion: tt.max}
-			p.StartTLS()
-			address := p.Listener.Addr().String()
-			v := verifierOf(t, p.tenant, reachfive.WithJWKSURL("https://keys.example/jwks.json"),
-				reachfive.WithHTTPClient(&http.Client{Transport: &http.Transport{
-					DisableKeepAlives: true,
-					TLSClientConfig:   &tls.Config{RootCAs: tt.roots, MinVersion: tls.VersionTLS12},
-					DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-						return (&net.Dialer{}).DialContext(ctx, network, address)
-					},
-				}}))
-			if tt.want == "" {
-				require.NoError(t, v.Refresh(t.Context()))
-				return
-			}
-			p.failsWith(t, v, tt.want)
-			assert.Zero(t, p.requests.Load())
-		})
-	}
-}
-
-func TestKeyFetchOfOurOwnTransportVerifiesCertificates(t *testing.T) { // F29
-	p := newProvider(t, nil)
-	p.StartTLS()
-	// Another part of the program has spoiled the default transport.
-	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
-		old := standard.TLSClientConfig
-		standard.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
-		defer func() { standard.TLSClientConfig = old }()
-	}
-	p.failsWith(t, verifierOf(t, p.tenant, reachfive.WithJWKSURL(p.URL+"/")), "tls")
-}
-
-func TestKeyFetchOfHTTPWhereTLSIsExpected(t *testing.T) {
-	p := newProvider(t, nil)
-	p.Start()
-	p.failsWith(t, verifierOf(t, p.tenant, reachfive.WithJWKSURL(strings.Replace(p.URL, "http:", "https:", 1))), "tls")
-}
-
-func TestKeyNameThatDoesNotResolve(t *testing.T) { // F28
+func TestKeyNameThatDoesNotResolve(t *testing.T) {
+	t.Parallel()
 	p := newProvider(t, nil)
 	p.Start()
 	v := verifierOf(t, p.tenant, reachfive.WithHTTPClient(&http.Client{Transport: &http.Transport{

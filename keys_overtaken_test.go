@@ -2,9 +2,10 @@ package reachfive_test
 
 import (
 	"context"
-	"encoding/json"
+	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,79 @@ import (
 	"github.com/reachfive-community/reachfive"
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
+
+func TestKeyOlderAnswerIsDropped(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store := new(memoryStore)
+		// The first exchange takes its time, whatever becomes of its context.
+		slow := make(chan struct{})
+		w := newWorld(t)
+		transport, first := w.Client().Transport, true
+		v := w.verifier(reachfive.WithKeyStore(store), reachfive.WithHTTPClient(&http.Client{
+			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				wait := first
+				first = false
+				res, err := transport.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
+				if wait {
+					<-slow
+				}
+				return res, err
+			}),
+		}))
+		old := w.Token()
+		go func() { _, _ = v.Verify(t.Context(), old) }()
+		synctest.Wait()
+		w.Rotate()
+		w.RemoveKey("key-1")
+		require.NoError(t, v.Refresh(t.Context()))
+		synctest.Wait()
+		kept := store.load()
+		close(slow)
+		synctest.Wait()
+		assert.Equal(t, kept, store.load(), "the older answer was stored")
+		_, err := v.Verify(t.Context(), old)
+		assert.Equal(t, reachfive.CodeUnknownKey, reachfive.CodeOf(err))
+		assert.Equal(t, "key-2", v.Status().Keys[0].ID)
+	})
+}
+
+// The provider answers an old request late, and has been down for newer ones
+// since: that is no recovery, and its Retry-After still binds.
+func TestKeyAnswerThatIsOlderThanAFailureEndsNoOutage(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.accepts(w.Token())
+		w.refuses(w.Token(reachfivetest.KID("junk1")), reachfive.CodeUnknownKey) // half of the budget
+		document := `{"keys":[` + w.JWK(w.KID()) + `]}`
+		var requests atomic.Int64
+		w.OnJWKS(func(answer http.ResponseWriter, _ *http.Request) bool {
+			if requests.Add(1) == 1 {
+				time.Sleep(2 * time.Second)
+				_, _ = io.WriteString(answer, document)
+				return true
+			}
+			answer.Header().Set("Retry-After", "120")
+			answer.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		})
+		junk := w.Token(reachfivetest.KID("junk2"))
+		go func() { _, _ = w.v.Verify(t.Context(), junk) }() // the other half
+		pass(time.Second)
+		w.Rotate()
+		rotated := w.Token()
+		unavailable(t, w.v.Refresh(t.Context()))
+		pass(1500 * time.Millisecond) // the late answer is here
+		for range 60 {
+			w.refuses(rotated, reachfive.CodeKeysUnavailable)
+			pass(time.Second)
+		}
+		assert.EqualValues(t, 2, requests.Load())
+		assert.True(t, w.v.Status().Failing)
+		assert.Equal(t, []reachfive.State{reachfive.StateHealthy, reachfive.StateFailing}, w.stateChanges())
+	})
+}
 
 // results returns what came of the fetches, in the order of the answers.
 func (w *world) results() (results []string) {
@@ -30,6 +104,7 @@ func (w *world) results() (results []string) {
 // A request that comes while both run, and after the older one has ended, waits
 // for the younger one and starts no third.
 func TestKeyFetchThatWasOvertakenHidesNoneThatRuns(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.accepts(w.Token())
@@ -51,6 +126,7 @@ func TestKeyFetchThatWasOvertakenHidesNoneThatRuns(t *testing.T) {
 }
 
 func TestKeyOlderAnswerEndsNoFetchThatIsNewer(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		token := w.Token()
@@ -68,6 +144,7 @@ func TestKeyOlderAnswerEndsNoFetchThatIsNewer(t *testing.T) {
 }
 
 func TestKeyOlderFailureIsNotTheLastError(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.OnJWKS(hang())
@@ -88,6 +165,7 @@ func TestKeyOlderFailureIsNotTheLastError(t *testing.T) {
 }
 
 func TestKeyFetchThatIsCalledOffIsCanceledAndNoTimeout(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		end  func(w *world)
@@ -111,34 +189,4 @@ func TestKeyFetchThatIsCalledOffIsCanceledAndNoTimeout(t *testing.T) {
 			})
 		})
 	}
-}
-
-// While one record is written two others come: only the newest is still wanted.
-func TestKeyStoreIsSparedARecordThatWasOvertaken(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		var saved []string
-		w := newWorld(t, reachfive.WithKeyStore(storeFuncs{save: func(_ context.Context, text []byte) error {
-			var record struct {
-				JWKS []byte `json:"jwks"`
-			}
-			if err := json.Unmarshal(text, &record); err != nil {
-				return err
-			}
-			saved = append(saved, string(record.JWKS))
-			if len(saved) == 1 {
-				pass(300 * time.Millisecond) // whatever its context says
-			}
-			return nil
-		}}))
-		for range 3 {
-			w.accepts(w.Token())
-			synctest.Wait()
-			w.Rotate()
-		}
-		pass(time.Second)
-		synctest.Wait()
-		require.Len(t, saved, 2)
-		assert.NotContains(t, saved[0], "key-2")
-		assert.Contains(t, saved[1], "key-3")
-	})
 }

@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -90,6 +89,7 @@ func otherProcess(t *testing.T, tenant *reachfivetest.Tenant, environment ...str
 }
 
 func TestKeyRestartDuringAnOutageInAnotherProcess(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithKeys(rsaKeys()...))
 	var requests atomic.Int64
 	set := `{"keys":[` + tenant.JWK(tenant.KID()) + `]}`
@@ -118,7 +118,8 @@ func TestKeyRestartDuringAnOutageInAnotherProcess(t *testing.T) {
 	t.Logf("and without the stored keys: %s", without)
 }
 
-func TestKeyFetchGoesThroughTheProxyOfTheEnvironment(t *testing.T) { // F38
+func TestKeyFetchGoesThroughTheProxyOfTheEnvironment(t *testing.T) {
+	t.Parallel()
 	tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithName("example.com"), reachfivetest.WithKeys(rsaKeys()...))
 	set := `{"keys":[` + tenant.JWK(tenant.KID()) + `]}`
 	// The certificate of httptest is for example.com, and its own authority.
@@ -171,82 +172,4 @@ func storePath(t *testing.T) (path string, list func() []string) {
 		}
 		return names
 	}
-}
-
-// What has been told to stop and does so within the second is waited for.
-func TestKeyCloseLeavesNoCallBehindThatEndsInTime(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		open  func(w *world, call func(ctx context.Context)) *reachfive.Verifier
-		takes time.Duration
-	}{
-		{"a request", func(w *world, call func(context.Context)) *reachfive.Verifier {
-			return w.verifier(reachfive.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-				call(r.Context())
-				return nil, r.Context().Err()
-			})}))
-		}, 100 * time.Millisecond},
-		{"a save", func(w *world, call func(context.Context)) *reachfive.Verifier {
-			return w.verifier(reachfive.WithKeyStore(storeFuncs{save: func(ctx context.Context, _ []byte) error {
-				call(ctx)
-				return nil
-			}}))
-		}, 600 * time.Millisecond}, // after the grace that it has
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
-				var running atomic.Int64
-				w.v = tt.open(w, func(ctx context.Context) {
-					running.Add(1)
-					defer running.Add(-1)
-					<-ctx.Done()
-					time.Sleep(100 * time.Millisecond)
-				})
-				go func() { _, _ = w.v.Verify(t.Context(), w.Token()) }()
-				synctest.Wait()
-				require.EqualValues(t, 1, running.Load())
-				assert.Equal(t, tt.takes, took(func() { _ = w.v.Close() }))
-				assert.Zero(t, running.Load())
-			})
-		})
-	}
-}
-
-// Of two calls of Refresh the later one overtakes a request's fetch that hangs,
-// and which the earlier one has taken for its answer.
-func TestKeyRefreshIsContentWithKeysThatOvertookItsOwn(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.accepts(w.Token())
-		var requests atomic.Int64
-		document := `{"keys":[` + w.JWK(w.KID()) + `]}`
-		w.OnJWKS(func(answer http.ResponseWriter, r *http.Request) bool {
-			switch requests.Add(1) {
-			case 1:
-				time.Sleep(time.Second)
-			case 2:
-				<-r.Context().Done()
-				return true
-			}
-			_, _ = io.WriteString(answer, document)
-			return true
-		})
-		junk := w.Token(reachfivetest.KID("junk"))
-		ask := func() {
-			for range 50 { // one of them starts a fetch as soon as none runs
-				go func() { _, _ = w.v.Verify(t.Context(), junk) }()
-			}
-			synctest.Wait()
-		}
-		go func() { _ = w.v.Refresh(t.Context()) }()
-		synctest.Wait()
-		ask()
-		earlier := make(chan error, 1)
-		go func() { earlier <- w.v.Refresh(t.Context()) }()
-		ask()
-		pass(1500 * time.Millisecond)
-		require.NoError(t, w.v.Refresh(t.Context()))
-		require.NoError(t, <-earlier)
-	})
 }

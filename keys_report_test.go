@@ -1,6 +1,7 @@
 package reachfive_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 )
 
 func TestKeyWithoutKIDIsLoggedByItsThumbprint(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		w := worldOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(),
 			reachfivetest.WithKeys(rsaKeys()...), reachfivetest.WithoutKIDs()))
@@ -28,6 +30,7 @@ func TestKeyWithoutKIDIsLoggedByItsThumbprint(t *testing.T) {
 }
 
 func TestKeyLinesOfTheLogNameTheIssuer(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		store := &memoryStore{record: []byte("broken")}
 		w := newWorld(t, reachfive.WithKeyStore(store))
@@ -47,31 +50,37 @@ func TestKeyLinesOfTheLogNameTheIssuer(t *testing.T) {
 	})
 }
 
-// A monotonic reading would make the times of two processes, or of before and
-// after a restart, compare as no dashboard expects.
-func TestKeyStatusHasTheTimesOfTheWallClock(t *testing.T) {
-	withClock(t, false, func(t *testing.T, w *world, clock *jumpingClock) {
-		require.Contains(t, clock.now().String(), " m=", "a clock that has none proves nothing")
-		store := new(memoryStore)
-		w.v = w.verifier(reachfive.WithKeyStore(store))
-		wallOnly := func() {
-			t.Helper()
-			s := w.v.Status()
-			for _, at := range []time.Time{s.FetchedAt, s.FreshUntil, s.ServesUntil, s.NextAttempt} {
-				assert.NotZero(t, at)
-				assert.NotContains(t, at.String(), " m=")
-			}
-		}
-		w.accepts(w.Token())
-		wallOnly()
-		pass(10 * time.Minute)
-		w.SetDown(true)
-		w.accepts(w.Token())
-		assert.True(t, w.v.Status().Failing)
-		wallOnly()
-		require.NoError(t, w.v.Close())
-		w.v = w.verifier(reachfive.WithKeyStore(store))
-		w.accepts(w.Token())
-		wallOnly()
-	})
+// What is told last is how things are, though the hook of an earlier fetch is
+// still busy; one that hangs delays the others by a second, and no more.
+func TestKeyFetchesAreToldInTheirOrder(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		busy   time.Duration
+		within time.Duration
+		want   []reachfive.FetchCause
+	}{
+		{"a busy hook", 500 * time.Millisecond, time.Second, []reachfive.FetchCause{reachfive.CauseFirst, reachfive.CauseAsked}},
+		{"a hook that hangs", time.Hour, 1500 * time.Millisecond, []reachfive.FetchCause{reachfive.CauseAsked}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t)
+				told := make(chan reachfive.FetchCause, 2)
+				w.v = w.verifier(reachfive.WithObserver(reachfive.Observer{FetchDone: func(_ context.Context, e reachfive.FetchEvent) {
+					if e.Cause == reachfive.CauseFirst {
+						time.Sleep(tt.busy)
+					}
+					told <- e.Cause
+				}}))
+				w.accepts(w.Token())
+				require.NoError(t, w.v.Refresh(t.Context()))
+				pass(tt.within)
+				for _, want := range tt.want {
+					assert.Equal(t, want, <-told)
+				}
+				pass(time.Hour)
+			})
+		})
+	}
 }

@@ -1,9 +1,12 @@
 package reachfive_test
 
 import (
+	"encoding/base64"
 	"fmt"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -12,6 +15,107 @@ import (
 	"github.com/reachfive-community/reachfive"
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
+
+func TestKeyCountsOfAFloodOfJunkKIDs(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		distinct bool
+		pace     time.Duration // between two tokens of one goroutine
+	}{
+		{"10000 kids over 16 seconds", true, 100 * time.Millisecond},
+		{"10000 kids over 16 minutes", true, 6 * time.Second},
+		{"one kid 10000 times over 16 seconds", false, 100 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.SetCacheControl("max-age=3600")
+				known := w.Token()
+				w.accepts(known)
+				start, before := time.Now(), w.requests()
+				signed := w.Token()
+				_, claims, _ := strings.Cut(signed, ".")
+				var flood sync.WaitGroup
+				for g := range 64 {
+					flood.Go(func() {
+						for i := range 157 {
+							kid := "junk"
+							if tt.distinct {
+								kid += strconv.Itoa(g*157 + i)
+							}
+							// Nobody looks at the signature of an unknown kid.
+							header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"` + kid + `"}`))
+							if code := w.verify(header + "." + claims); code == reachfive.CodeKeysUnavailable {
+								assert.True(t, tt.distinct, "the provider was asked about this kid")
+							} else {
+								assert.Equal(t, reachfive.CodeUnknownKey, code)
+							}
+							if i%10 == 0 {
+								w.acceptsAtOnce(known)
+							}
+							pass(tt.pace)
+						}
+					})
+				}
+				flood.Wait()
+				seconds := time.Since(start).Seconds()
+				fetches := w.requests() - before
+				assert.LessOrEqual(t, float64(fetches), 2+seconds/10)
+				t.Logf("%d junk kids by 64 goroutines over T = %.0f s: %d fetches, 2 + T/10 = %.1f", 64*157, seconds, fetches, 2+seconds/10)
+			})
+		})
+	}
+}
+
+func TestKeyBudgetRegainsFromItsFirstUseOn(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.accepts(w.Token())
+		junk := w.Token(reachfivetest.KID("junk"))
+		w.refuses(junk, reachfive.CodeUnknownKey)
+		pass(9 * time.Second)
+		w.refuses(junk, reachfive.CodeUnknownKey)
+		assert.Equal(t, 3, w.requests())
+		w.Rotate()
+		rotated := w.Token()
+		pass(time.Second - time.Nanosecond)
+		w.refuses(rotated, reachfive.CodeKeysUnavailable)
+		pass(time.Nanosecond)
+		w.accepts(rotated)
+	})
+}
+
+// Without a monotonic clock the budget must neither stand still for as long as
+// the clock was set back, nor be without end.
+func TestKeyBudgetOutlivesAClockThatIsSetBack(t *testing.T) {
+	t.Parallel()
+	withClock(t, true, func(t *testing.T, w *world, clock *jumpingClock) {
+		w.accepts(w.Token())
+		junk := w.Token(reachfivetest.KID("junk"))
+		for range 3 {
+			w.refuses(junk, reachfive.CodeUnknownKey)
+		}
+		clock.set(-time.Hour)
+		w.accepts(w.Token()) // the lifetime counts as over
+		before := w.requests()
+		for range 100 {
+			w.refuses(junk, reachfive.CodeUnknownKey)
+		}
+		assert.Equal(t, before, w.requests(), "the budget has no end")
+		w.Rotate()
+		rotated := w.Token()
+		pass(10*time.Second - time.Nanosecond)
+		w.refuses(rotated, reachfive.CodeKeysUnavailable)
+		pass(time.Nanosecond)
+		w.accepts(rotated)
+		for range 100 {
+			w.refuses(junk, reachfive.CodeUnknownKey)
+		}
+		assert.Equal(t, before+1, w.requests())
+	})
+}
 
 // spendBudget makes the unknown kids' budget empty. The kid is junk.
 func (w *world) spendBudget() {
@@ -138,25 +242,5 @@ func TestKeySetWithoutKIDsThatLacksTheKeyOfANamedTokenIsAskedFor(t *testing.T) {
 		w.refuses(forged("b"), reachfive.CodeInvalidSignature)
 		w.refuses(forged("c"), reachfive.CodeKeysUnavailable)
 		w.refuses(forged("a"), reachfive.CodeInvalidSignature)
-	})
-}
-
-func TestKeyRefreshGivesEachCallerAnErrorOfItsOwn(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.OnJWKS(hang())
-		go func() { _ = w.v.Refresh(t.Context()) }()
-		synctest.Wait()
-		errs := make(chan error, 2)
-		for range 2 { // both wait for that one, and then share the next
-			go func() { errs <- w.v.Refresh(t.Context()) }()
-		}
-		var first, second *reachfive.Error
-		require.ErrorAs(t, <-errs, &first)
-		require.ErrorAs(t, <-errs, &second)
-		assert.Equal(t, 2, w.requests())
-		first.RetryAfter = time.Hour
-		assert.Less(t, second.RetryAfter, time.Hour)
 	})
 }

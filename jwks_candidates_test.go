@@ -27,6 +27,7 @@ func oddKey(bits int) string {
 }
 
 func TestKeyHas2048To8192Bits(t *testing.T) {
+	t.Parallel()
 	for bits, used := range map[int]bool{2047: false, 2048: true, 2049: true, 8191: true, 8192: true, 8193: false} {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -48,6 +49,7 @@ func TestKeyHas2048To8192Bits(t *testing.T) {
 
 // What one token may cost is bounded, whatever the provider publishes.
 func TestKeysBeyondTheSixteenthAreNotTriedForOneToken(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		keys   string // before the other members of each published key
