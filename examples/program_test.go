@@ -1,3 +1,5 @@
+//go:build unix
+
 package examples_test
 
 import (
@@ -17,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// limit ends what hangs.
-const limit = 2 * time.Minute
+// limit ends a program that hangs.
+const limit = 5 * time.Minute
 
 // build compiles every example once and returns the folder of the programs.
 func build(t *testing.T) string {
@@ -31,18 +33,20 @@ func build(t *testing.T) string {
 	return folder
 }
 
-// program is an example that runs.
+// program is a running example.
 type program struct {
-	printed []string // up to the commands
-	setup   []string
+	printed []string // the lines before the commands
+	setup   []string // the lines that set variables
 	tries   []try
-	stderr  string // the file of what it prints there
+	stderr  string // the file that its standard error goes to
 }
 
+// try is a command, and the words that it should print.
 type try struct{ want, line string }
 
-// start runs a line of the README on a free port, with a program of programs in
-// the place of `go run`. The program ends with the test, and has to end well.
+// start runs a line of the README on a free port. The program from the folder
+// programs replaces its `go run`. It is interrupted when the test ends, and must
+// then exit with status 0.
 func start(t *testing.T, programs, line string, env ...string) *program {
 	t.Helper()
 	runs := regexp.MustCompile(`go run \./(\S+)`)
@@ -76,7 +80,7 @@ func start(t *testing.T, programs, line string, env ...string) *program {
 	return nil
 }
 
-// errors is what the program has printed to stderr.
+// errors returns what the program has printed to standard error.
 func (p *program) errors(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(p.stderr)
@@ -84,18 +88,21 @@ func (p *program) errors(t *testing.T) string {
 	return string(text)
 }
 
-// environment has nothing of the caller that concerns the examples.
+// environment is the caller's, without what concerns the examples, and without a
+// proxy for their addresses.
 func environment() []string {
-	var kept []string
+	kept := []string{"no_proxy=127.0.0.1", "NO_PROXY=127.0.0.1"}
 	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, "REACH") && !strings.HasPrefix(entry, "ID_TOKEN=") {
+		switch name, _, _ := strings.Cut(strings.ToUpper(entry), "="); {
+		case strings.HasPrefix(name, "REACH"), name == "ID_TOKEN", name == "NO_PROXY":
+		default:
 			kept = append(kept, entry)
 		}
 	}
 	return kept
 }
 
-// read takes what follows "paste:" apart.
+// read splits the lines after "paste:" into variables and commands.
 func (p *program) read() {
 	for i, line := range p.printed {
 		if !strings.HasSuffix(line, "paste:") {
@@ -130,14 +137,14 @@ func (p *program) paste(t *testing.T, env ...string) {
 	bin, err := filepath.Abs(filepath.Join("..", "bin"))
 	require.NoError(t, err)
 	if strings.Contains(script, "grpcurl ") {
-		require.FileExists(t, filepath.Join(bin, "grpcurl"), "run `make bin/grpcurl`, or `make test`, which does")
+		require.FileExists(t, filepath.Join(bin, "grpcurl"), "run `make setup`")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "sh")
 	shell.Stdin = strings.NewReader(script)
 	shell.Env = append(append(environment(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH")), env...)
-	printed, _ := shell.CombinedOutput() // the last command may end with an error, as wanted
+	printed, _ := shell.CombinedOutput() // the last command may exit with an error, as expected
 	outputs := strings.Split(string(printed), "\n=== ")
 	require.Len(t, outputs, len(p.tries)+1, string(printed))
 	for i, try := range p.tries {

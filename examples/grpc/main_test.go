@@ -62,7 +62,7 @@ func tool(ctx context.Context, t *testing.T, name string, args ...string) *exec.
 	path, err := filepath.Abs(filepath.Join("..", "..", "bin", name))
 	require.NoError(t, err)
 	path, err = exec.LookPath(path)
-	require.NoError(t, err, "run `make bin/grpcurl bin/ghz`, or `make test`, which does")
+	require.NoError(t, err, "run `make setup`")
 	return exec.CommandContext(ctx, path, args...)
 }
 
