@@ -159,13 +159,16 @@ func readToken(env environment, path string) (string, error) {
 // bareToken is the token in what was copied: a header line of a request, or its
 // value, as much as the token alone.
 func bareToken(text string) string {
+	const header = "authorization:"
 	text = strings.TrimSpace(text)
-	for _, prefix := range []string{"authorization:", "bearer "} {
-		if len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix) {
-			text = strings.TrimSpace(text[len(prefix):])
-		}
+	if len(text) >= len(header) && strings.EqualFold(text[:len(header)], header) {
+		text = text[len(header):]
 	}
-	return text
+	words := strings.Fields(text)
+	if len(words) > 0 && strings.EqualFold(words[0], "Bearer") {
+		words = words[1:]
+	}
+	return strings.Join(words, " ")
 }
 
 // configurationError is an error of reachfive.New in terms of the flags.

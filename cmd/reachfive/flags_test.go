@@ -58,5 +58,7 @@ func TestATokenIsFoundInAHeaderLine(t *testing.T) {
 		assert.Equal(t, "a.b.c", bareToken(text), text)
 	}
 	assert.Equal(t, "bearera.b.c", bareToken("bearera.b.c"))
-	assert.Empty(t, bareToken("\n"))
+	for _, text := range []string{"\n", "Bearer \n", "Authorization:"} {
+		assert.Empty(t, bareToken(text))
+	}
 }

@@ -58,6 +58,9 @@ func (c *verifyCommand) Run(ctx context.Context, env environment) error {
 			return err
 		}
 	}
+	if token == "" {
+		return usageError("there is no token on standard input, nor in --token-file or an argument")
+	}
 	report := explain.Token(ctx, v, want, token)
 	if c.JSON {
 		err = env.printJSON("", report)
@@ -108,17 +111,21 @@ func (c *verifyCommand) verifier(env environment) (*reachfive.Verifier, explain.
 
 func printReport(env environment, r explain.Report) error {
 	for _, s := range r.Steps {
-		line := padded(string(s.Outcome), 12) + padded(s.Name, 10)
+		line := padded(string(s.Outcome), 12) + s.Name
 		switch s.Outcome {
 		case explain.OK:
-			env.printf("%s %s\n", env.good(line), s.Actual)
+			if s.Actual == "" {
+				env.printf("%s\n", env.good(line))
+			} else {
+				env.printf("%s %s\n", env.good(padded(line, 22)), s.Actual)
+			}
 		case explain.NotReached:
 			env.printf("%s\n", env.faint(line))
 		default:
 			env.printf("%s\n", env.bad(line))
-			env.printf("             expected  %s\n", s.Expected)
+			env.printf("            expected  %s\n", s.Expected)
 			if s.Actual != "" {
-				env.printf("             actual    %s\n", s.Actual)
+				env.printf("            actual    %s\n", s.Actual)
 			}
 		}
 	}

@@ -41,7 +41,7 @@ func TestVerifyExplainsEachStep(t *testing.T) {
 		says        []string
 	}{
 		{"good", tenant.Token(), exitYes, []string{"ok          times", "accepted, expires in 2", "The token's claims:\n  {\n    \"aud\""}},
-		{"expired", tenant.Token(reachfivetest.Expired()), exitNo, []string{"refused     times", "expired: the token has expired"}},
+		{"expired", tenant.Token(reachfivetest.Expired()), exitNo, []string{"refused     times", "\nrefused: expired: the token has expired\n"}},
 		{"for another client", tenant.Token(reachfivetest.OtherAudience()), exitNo, []string{"refused     audience", "not reached times"}},
 		{"HS256", tenant.Token(reachfivetest.HS256()), exitNo, []string{"refused     algorithm", "expected  RS256", "actual    HS256"}},
 		{"garbage", "garbage", exitNo, []string{"refused     text", "not reached header"}},
@@ -54,6 +54,7 @@ func TestVerifyExplainsEachStep(t *testing.T) {
 				assert.Contains(t, out, text)
 			}
 			assert.NotContains(t, out, "\x1b", "colours are for terminals")
+			assert.NotContains(t, out, " \n", "no line ends in spaces")
 		})
 	}
 }
@@ -174,6 +175,8 @@ func TestVerifyDecidesNothingWithoutItsFiles(t *testing.T) {
 		{[]string{"--client-secret-file", "/nonexistent"}, "no such file"},
 		{[]string{"--client-secret-file", inFile(t, "\n")}, "is empty"},
 		{[]string{"--token-file", "/nonexistent"}, "no such file"},
+		{[]string{"--token-file", inFile(t, "Bearer \n"), "--jwks-file", inFile(t, `{"keys":[`+tenant.JWK(tenant.KID())+`]}`)}, "there is no token"},
+		{[]string{"--jwks-file", inFile(t, `{"keys":[`+tenant.JWK(tenant.KID())+`]}`)}, "there is no token on standard input"},
 	} {
 		code, out, errs := command(t, nil, append([]string{"verify", "--domain", tenant.Domain, "--client-id", tenant.ClientID}, tt.args...)...)
 		assert.Equal(t, exitUnknown, code, "%v: %s%s", tt.args, out, errs)

@@ -192,7 +192,7 @@ func (e *examination) keys(ctx context.Context, jwksURL, shown string) []json.Ra
 		e.add("key set", Failure, "not a JWK Set of less than 512 KiB")
 		return nil
 	}
-	e.add("key set", OK, fmt.Sprintf("%d keys, fetched in %v", len(set.Keys), took.Round(time.Millisecond)))
+	e.add("key set", OK, fmt.Sprintf("keys: %d, fetched in %v", len(set.Keys), took.Round(time.Millisecond)))
 	return set.Keys
 }
 

@@ -84,7 +84,7 @@ func Token(ctx context.Context, v reachfive.TokenVerifier, want Expectation, tok
 		r.ExpiresIn = user.ExpiresAt.Sub(want.Now).Truncate(time.Second).String()
 		return r
 	}
-	r.Reason = err.Error()
+	r.Reason = strings.TrimPrefix(err.Error(), "reachfive: ")
 	failed := failedAt(ctx, v, want, token, err)
 	for i := range r.Steps {
 		switch {
