@@ -5,7 +5,7 @@
 //
 // # Quick start
 //
-// A tenant's domain and a client ID are all it takes:
+// A Verifier needs the tenant's domain and a client ID:
 //
 //	func main() {
 //		v, err := reachfive.New("acme.reach5.net", "AtnY5xDg4fbanentihip")
@@ -20,31 +20,30 @@
 //		log.Fatal(http.ListenAndServe("localhost:8080", reachfive.Middleware(v)(mux)))
 //	}
 //
-// Without net/http, [Verifier.Verify] takes the token itself:
+// Without net/http, pass the token to [Verifier.Verify]:
 //
 //	user, err := v.Verify(ctx, idToken, reachfive.Nonce(nonce))
 //
 // # Algorithms
 //
-// A Verifier accepts one algorithm and never looks at the token to choose it:
-// RS256 with the keys that the tenant publishes, or, with [WithClientSecret],
-// HS256 with the secret of one client. HS256 is what a ReachFive client has
-// unless its console says otherwise. [ByIssuer] puts several Verifiers side by
-// side.
+// A Verifier accepts one algorithm, whatever the token's header says: RS256 with
+// the keys that the tenant publishes, or, with [WithClientSecret], HS256 with the
+// secret of one client. A ReachFive client uses HS256 unless its settings in the
+// console say otherwise. [ByIssuer] combines several Verifiers.
 //
 // # What is verified
 //
-// In this order, and nothing later is looked at before what stands above holds:
+// These steps run in this order; each runs only if the previous ones succeeded:
 //
 //  1. the form: a canonical compact JWS of at most 16 KiB (RFC 7515 section 3.1);
 //  2. the JOSE header: the configured alg, no crit, no duplicate member;
-//  3. the key: the candidates of the token's kid;
+//  3. the key: the candidates for the token's kid;
 //  4. the signature, before any of the payload is parsed;
 //  5. the payload: one JSON object without duplicate members at any depth;
-//  6. each claim by itself: iss, aud, exp, iat and sub are there, none is of
-//     another type, no type is coerced, and nothing makes it an access token or
-//     a logout token;
-//  7. what was expected: iss, then aud and azp, then exp, iat, nbf and auth_time
+//  6. each claim by itself: iss, aud, exp, iat and sub are present, every claim
+//     has its type, no type is coerced, and no claim marks the token as an access
+//     token or a logout token;
+//  7. the expected values: iss, then aud and azp, then exp, iat, nbf and auth_time
 //     by the clock (OpenID Connect Core 1.0 section 3.1.3.7);
 //  8. the Checks of [WithChecks], and then those of the call: [Nonce],
 //     [MaxAge], [ACR] and so on.
@@ -55,46 +54,49 @@
 //
 //	switch reachfive.CodeOf(err) {
 //	case reachfive.CodeExpired:         // sign in again
-//	case reachfive.CodeKeysUnavailable: // no verdict: try later, sign nobody out
+//	case reachfive.CodeKeysUnavailable: // not decided: try again later, sign nobody out
 //	}
 //
-// A Code is itself an error, for [errors.Is]. [CodeKeysUnavailable] is no
-// refusal: the provider's keys could not be had, and Middleware answers it with
-// 503. When the caller's own context ends, its error comes back as it is.
+// A Code is itself an error, for [errors.Is]. [CodeKeysUnavailable] is not a
+// refusal: the provider's keys could not be obtained, and Middleware answers with
+// 503. If the caller's own context ends, Verify returns the context's error.
 //
 // # Keys
 //
-// Keys are fetched when the first token needs them, refreshed ahead of the end
-// of their lifetime, and kept through an outage of the provider for 24 hours
-// ([WithMaxStale]). A key that is rotated in is accepted on first sight, a key
-// that is removed stops working with the next good fetch, and tokens with
-// made-up kids cannot cause more than a bounded number of fetches.
+// Keys are fetched when the first token needs them, refreshed before their
+// lifetime ends, and used through an outage of the provider for up to 24 hours
+// ([WithMaxStale]). A new key is accepted on its first token. While many tokens
+// of unknown kids arrive, its tokens may get CodeKeysUnavailable for up to 10
+// seconds, but they are never refused. A removed key stops working with the next
+// good fetch. Tokens with made-up kids cause at most one fetch per 10 seconds.
+//
 // [Verifier.Refresh] fetches at once, [Verifier.HealthCheck] is for readiness
-// probes, [Verifier.Status] tells what is known. A Verifier has no goroutine and
-// no timer between fetches; [Verifier.Close] ends the one in flight.
+// probes, [Verifier.Status] shows the current state. A Verifier has no goroutine
+// and no timer between fetches; [Verifier.Close] ends the fetch in flight.
+// [WithJWKS] uses fixed keys and no network.
 //
 // # Security promise
 //
 // No default and no outage makes a Verifier accept a token that one of its steps
-// refuses; when it cannot decide, it says so and accepts nothing. An option that
-// weakens a step has a name that starts with Insecure. Errors and
-// logs never carry a token, a secret or the value of a claim, and fmt and slog
-// print only a redacted form of a [User] and a [Verifier]. Two ways around that
-// are open: a User in an unexported field of another type, and encoding/json,
-// which is how a User is meant to be written out.
+// refuses; if it cannot decide, it returns an error and accepts nothing. The name
+// of every option that weakens a step starts with Insecure. Errors and logs never
+// contain a token, a secret or the value of a claim. fmt and slog print only a
+// redacted form of a [User] and a [Verifier], with two exceptions: a User in an
+// unexported field of another type, and encoding/json, which is the way to write
+// a User out.
 //
 // # Compatibility promise
 //
 // The module follows semantic versioning. Before v1.0.0 a minor version may
-// change an exported name, and the changelog says so. The values of Code stay
-// as they are. A token that is refused today and accepted by the specifications
-// may be accepted tomorrow; a token that an attacker could have made may be
-// refused in any patch release. No type of a dependency is part of the API.
-// The two newest releases of Go are supported.
+// change an exported name, and the changelog says so. The values of Code do not
+// change. A later version may accept a token that is refused today, if the
+// specifications accept it; any patch release may refuse a token that an attacker
+// could have made. No type of a dependency is part of the API. The two newest
+// releases of Go are supported.
 //
-// # Around it
+// # Related packages
 //
-// Package reachfivetest is a ReachFive tenant for tests, package embedreach
-// makes tokens for Reach's embedded UI, and modules of their own have the
-// command, gRPC interceptors and OpenTelemetry.
+// Package reachfivetest is a ReachFive tenant for tests. Package embedreach makes
+// tokens for Reach's embedded UI. The command, the gRPC interceptors and the
+// OpenTelemetry observer are modules of their own.
 package reachfive

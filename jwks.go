@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	maxKeys       = 100 // of a document, the others are skipped
+	maxKeys       = 100 // of a document; the others are skipped
 	maxCandidates = 16  // for one token
 	minKeyBits    = 2048
 	maxKeyBits    = 8192
 	minExponent   = 65537
-	maxExponent   = 1<<31 - 1 // crypto/rsa takes no larger one
+	maxExponent   = 1<<31 - 1 // the largest that crypto/rsa accepts
 )
 
-// publicKey is a key that has been admitted: an RSA key fit for RS256.
+// publicKey is a key that has been admitted: an RSA key for RS256.
 type publicKey struct {
 	kid        string // "" where it has none
 	thumbprint string // RFC 7638, SHA-256, base64url
@@ -256,9 +256,9 @@ func admit(raw []byte) (*publicKey, error) {
 }
 
 // factorable reports whether a modulus was made by the library of CVE-2017-15361
-// (ROCA), whose primes are powers of 65537 modulo many small primes, so that
-// anybody can compute the private key. Of other moduli fewer than one in a
-// hundred million look like that.
+// (ROCA): its primes are powers of 65537 modulo many small primes, so anybody can
+// compute the private key. Fewer than one in a hundred million other moduli have
+// this property.
 func factorable(n *big.Int) bool {
 	for _, prime := range [...]int64{
 		3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
@@ -274,12 +274,12 @@ func factorable(n *big.Int) bool {
 	return true
 }
 
-// rsaJWK is what of a JWK makes the key; n and e are base64url.
+// rsaJWK holds the members of a JWK that make the key; n and e are base64url.
 type rsaJWK struct{ kid, n, e string }
 
-// readJWK reads the members of a JWK and refuses what is not for us: another
-// type, use or algorithm, or a private or secret key, which somebody has
-// published by mistake and which anybody may hold by now.
+// readJWK reads the members of a JWK. It refuses a key of another type, use or
+// algorithm, and a private or secret key: somebody has published it by mistake,
+// and anybody may have it.
 func readJWK(raw []byte) (rsaJWK, error) {
 	var (
 		r   objectReader
@@ -335,7 +335,7 @@ func readJWK(raw []byte) (rsaJWK, error) {
 }
 
 // unsignedInteger reports whether text is a Base64urlUInt (RFC 7518 section 2):
-// canonical, and without a leading zero byte, which starts with "AA" to "AP".
+// canonical, and without a leading zero byte, whose text starts with "AA" to "AP".
 func unsignedInteger(text string) bool {
 	return canonical(text) && (text[0] != 'A' || text[1] < 'A' || text[1] > 'P')
 }

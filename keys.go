@@ -176,7 +176,7 @@ func (r keyReporter) report(ctx context.Context, e keycache.Event) {
 		}
 	}
 	if r.observer.FetchDone != nil {
-		event := FetchEvent{Cause: FetchCause(e.Cause), Result: cmp.Or(e.Failure, "ok"), Duration: e.Took}
+		event := FetchEvent{Issuer: r.issuer, Cause: FetchCause(e.Cause), Result: cmp.Or(e.Failure, "ok"), Duration: e.Took}
 		if set != nil {
 			event.Keys, event.Skipped = len(set.keys), set.skipped
 		}

@@ -137,7 +137,8 @@ func (s fileKeyStore) write(ctx context.Context, record []byte) (err error) {
 	return syncDirectory(directory)
 }
 
-// removeLeftovers removes what processes have left that died while they wrote.
+// removeLeftovers removes the temporary files of processes that died while they
+// wrote.
 func (s fileKeyStore) removeLeftovers(directory, name string) {
 	entries, err := os.ReadDir(directory)
 	if err != nil {

@@ -65,23 +65,23 @@ func TestKeyFileStoreRefusesAFileThatOthersMayHaveWritten(t *testing.T) {
 		{"a symbolic link", func(t *testing.T, path string) string {
 			require.NoError(t, os.Symlink(path, path+".link"))
 			return path + ".link"
-		}, "the key store is no regular file"},
+		}, "the key store is not a regular file"},
 		{"a directory", func(t *testing.T, path string) string {
 			require.NoError(t, os.Mkdir(path+".d", 0o700))
 			return path + ".d"
-		}, "the key store is no regular file"},
+		}, "the key store is not a regular file"},
 		{"a FIFO", func(t *testing.T, path string) string {
 			require.NoError(t, syscall.Mkfifo(path+".fifo", 0o600))
 			return path + ".fifo"
-		}, "the key store is no regular file"},
-		{"a device", func(*testing.T, string) string { return os.DevNull }, "the key store is no regular file"},
+		}, "the key store is not a regular file"},
+		{"a device", func(*testing.T, string) string { return os.DevNull }, "the key store is not a regular file"},
 		{"of another user", func(t *testing.T, path string) string {
 			if os.Geteuid() != 0 {
 				return "/etc/passwd"
 			}
 			require.NoError(t, os.Chown(path, 12345, -1))
 			return path
-		}, "the key store is the file of another user"},
+		}, "the key store belongs to another user"},
 		{"too large", func(t *testing.T, path string) string {
 			require.NoError(t, os.Truncate(path, 1<<20+1))
 			return path

@@ -11,16 +11,16 @@ import (
 const ownFiles = true
 
 var (
-	errNotRegular = errors.New("the key store is no regular file")
-	errForeign    = errors.New("the key store is the file of another user")
+	errNotRegular = errors.New("the key store is not a regular file")
+	errForeign    = errors.New("the key store belongs to another user")
 	errWritable   = errors.New("group or others can write to the key store")
 )
 
-// openOwn opens the file at path for reading, if nobody but this process's user
-// can have written it. What is open is what is judged, so that no other file
-// can take its place in between.
+// openOwn opens the file at path for reading, if only this process's user can have
+// written it. It checks the file that is open, so no other file can take its place
+// in between.
 func openOwn(path string) (*os.File, error) {
-	// O_NONBLOCK, lest a FIFO hold us until somebody writes to it.
+	// O_NONBLOCK, because opening a FIFO blocks until somebody writes to it.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) //nolint:gosec // the caller chose the file
 	switch {
 	case errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENXIO): // a link, a socket
@@ -52,7 +52,7 @@ func checkOwn(file *os.File) error {
 	return nil
 }
 
-// syncDirectory makes a rename last through a loss of power.
+// syncDirectory makes a rename survive a loss of power.
 func syncDirectory(path string) error {
 	directory, err := os.Open(path) //nolint:gosec // the directory of that file
 	if err != nil {

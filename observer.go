@@ -51,10 +51,10 @@ type FetchCause string
 
 // The causes of a fetch.
 const (
-	CauseFirst      FetchCause = "first"       // nothing had been fetched yet, or nothing that may still serve
+	CauseFirst      FetchCause = "first"       // there were no keys, or none that may still be used
 	CauseAhead      FetchCause = "ahead"       // most of the lifetime was over
 	CauseLifetime   FetchCause = "lifetime"    // the lifetime was over
-	CauseUnknownKID FetchCause = "unknown_kid" // a token named a key that was not at hand
+	CauseUnknownKID FetchCause = "unknown_kid" // a token named a key that the set lacked
 	CauseAsked      FetchCause = "asked"       // Refresh was called
 )
 
@@ -80,16 +80,5 @@ const (
 	StateHealthy     State = "healthy"      // the first good fetch
 	StateFailing     State = "failing"      // a fetch failed, after a good one or at first
 	StateRecovered   State = "recovered"    // a fetch was good again
-	StateKeysChanged State = "keys_changed" // a good fetch brought other keys
+	StateKeysChanged State = "keys_changed" // a good fetch added or removed keys
 )
-
-// forIssuer returns an Observer that reports fetches with the issuer.
-func (o Observer) forIssuer(issuer string) Observer {
-	if done := o.FetchDone; done != nil {
-		o.FetchDone = func(ctx context.Context, e FetchEvent) {
-			e.Issuer = issuer
-			done(ctx, e)
-		}
-	}
-	return o
-}

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -54,10 +52,10 @@ func (c *config) fail(option, format string, args ...any) {
 	c.errs = append(c.errs, fmt.Errorf("reachfive: "+option+": "+format, args...))
 }
 
-// WithClientSecret verifies HS256 with the client secret, and only HS256;
-// without it a Verifier takes RS256, and only RS256. HS256 is the default of a
-// ReachFive client, RS256 is chosen per client in its console. The secret is
-// used as the bytes that it is, and has at least 32 of them.
+// WithClientSecret makes the Verifier accept HS256 with the client secret, and
+// only HS256; without it, the Verifier accepts RS256, and only RS256. A ReachFive
+// client uses HS256 unless its settings in the console say RS256. The secret's
+// bytes are used as they are; there must be at least 32.
 func WithClientSecret(secret string) Option {
 	return func(c *config) {
 		key := []byte(secret)
@@ -82,7 +80,7 @@ func WithAudiences(clientIDs ...string) Option {
 	}
 }
 
-// WithIssuer sets the iss that tokens must have, to the letter. The default is
+// WithIssuer sets the iss that tokens must have, byte for byte. The default is
 // "https://" and the domain.
 func WithIssuer(iss string) Option {
 	return func(c *config) {
@@ -98,8 +96,9 @@ func WithIssuer(iss string) Option {
 }
 
 // WithJWKSURL sets where the keys are. The default is "https://", the domain
-// and "/jwks.json". It must be https; http is for a literal loopback address or
-// localhost alone.
+// and "/jwks.json". It must be https; http is allowed only for a literal loopback
+// address or localhost. User information and a query are sent to the server, and
+// appear in no log, no record of a KeyStore and no Status.
 func WithJWKSURL(jwksURL string) Option {
 	return func(c *config) {
 		if err := jwksURLError(jwksURL, true); err != nil {
@@ -109,9 +108,10 @@ func WithJWKSURL(jwksURL string) Option {
 	}
 }
 
-// WithDiscovery reads where the keys are from the tenant's
+// WithDiscovery takes the location of the keys from the tenant's
 // /.well-known/openid-configuration, whose issuer must be the configured one
-// (OpenID Connect Discovery 1.0 section 4).
+// (OpenID Connect Discovery 1.0 section 4). The document is read again, at most
+// once a minute, when keys cannot be fetched or lack the one that a token names.
 func WithDiscovery() Option { return func(c *config) { c.discovery = true } }
 
 // WithJWKS sets the keys themselves: document is a JWK Set (RFC 7517 section 5),
@@ -147,8 +147,8 @@ func WithHTTPClient(client *http.Client) Option {
 	}
 }
 
-// WithLeeway accepts a token for d after its exp. The default is 0, the most is
-// 5 minutes. iat, nbf and auth_time always tolerate 1 minute.
+// WithLeeway accepts a token for d after its exp. The default is 0, the maximum
+// 5 minutes. For iat, nbf and auth_time the tolerance is always 1 minute.
 func WithLeeway(d time.Duration) Option {
 	return func(c *config) {
 		if d < 0 || d > maxLeeway {
@@ -158,8 +158,8 @@ func WithLeeway(d time.Duration) Option {
 	}
 }
 
-// WithClock sets the clock that every comparison of times goes by, those of the
-// key cache included. It is for tests. It must be safe for concurrent use.
+// WithClock sets the clock for every comparison of times, including those of the
+// key cache. It is for tests. now must be safe for concurrent use.
 func WithClock(now func() time.Time) Option {
 	return func(c *config) {
 		if now == nil {
@@ -169,10 +169,10 @@ func WithClock(now func() time.Time) Option {
 	}
 }
 
-// WithTokenCache keeps the outcome of up to entries verifications, so that a
-// token that comes again costs no signature. It decides nothing differently:
-// times and Checks are evaluated on every call, and a key that the provider
-// removes ends its tokens. The default, 0, is no cache.
+// WithTokenCache keeps the outcome of up to entries verifications, so that the
+// signature of a token is verified once, not at each request. The decision stays
+// the same: times and Checks are evaluated on every call, and the tokens of a key
+// end when the provider removes it. The default, 0, is no cache.
 func WithTokenCache(entries int) Option {
 	return func(c *config) {
 		if entries < 0 {
@@ -182,8 +182,8 @@ func WithTokenCache(entries int) Option {
 	}
 }
 
-// WithKeyStore keeps the last good key set where it outlives the process, so
-// that a restart during an outage of the provider is no outage of yours.
+// WithKeyStore keeps the last good key set outside of the process, so that a
+// service can restart during an outage of the provider and still decide.
 func WithKeyStore(store KeyStore) Option {
 	return func(c *config) {
 		if store == nil {
@@ -217,12 +217,13 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
-// WithObserver calls the functions of observer for what happens: see Observer.
+// WithObserver sets the functions that are told what the Verifier does: see
+// Observer.
 func WithObserver(observer Observer) Option {
 	return func(c *config) { c.observer = observer }
 }
 
-// WithChecks runs checks on every token, before those of the call.
+// WithChecks adds checks that run on every token, before those of the call.
 func WithChecks(checks ...Check) Option {
 	return func(c *config) {
 		if slices.ContainsFunc(checks, func(check Check) bool { return check == nil }) {
@@ -232,17 +233,17 @@ func WithChecks(checks ...Check) Option {
 	}
 }
 
-// InsecureAllowShortSecret takes a client secret under 32 bytes, which RFC 7518
-// section 3.2 forbids because it can be guessed.
+// InsecureAllowShortSecret accepts a client secret of less than 32 bytes. RFC 7518
+// section 3.2 forbids it: such a secret can be guessed.
 func InsecureAllowShortSecret() Option { return func(c *config) { c.shortSecret = true } }
 
-// InsecureAllowAccessTokenClaims takes tokens with scope, scp or client_id,
-// which mark an access token (RFC 9068). Accepting one as an ID token lets any
-// API that the user called sign in as them.
+// InsecureAllowAccessTokenClaims accepts tokens with scope, scp or client_id,
+// which mark an access token (RFC 9068). If access tokens are accepted as ID
+// tokens, any API that the user has called can sign in as that user.
 func InsecureAllowAccessTokenClaims() Option { return func(c *config) { c.accessToken = true } }
 
-// newConfig makes one config of all arguments, or reports everything that is
-// wrong with them at once.
+// newConfig makes a config of all arguments. Its error joins everything that is
+// wrong with them.
 func newConfig(domain, clientID string, opts []Option) (*config, error) {
 	c := &config{maxStale: -1, now: time.Now}
 	host, err := parseDomain(domain)
@@ -315,94 +316,4 @@ func (c *config) checkSecret() {
 	if c.jwksURL != "" {
 		c.fail("WithClientSecret", "cannot be combined with WithJWKSURL: HS256 needs no keys of the tenant")
 	}
-}
-
-func clientIDError(id string) error {
-	if id == "" {
-		return errors.New("the client ID is empty")
-	}
-	if strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return errors.New("the client ID has white space or characters beyond ASCII")
-	}
-	return nil
-}
-
-// parseDomain returns the lower-cased host, with its port if it has one, of a
-// tenant's domain.
-func parseDomain(domain string) (string, error) {
-	host := strings.ToLower(domain)
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "https://"), "/")
-	if host == "" {
-		return "", errors.New("the domain is empty")
-	}
-	if strings.Contains(host, "://") {
-		return "", errors.New("want a host name, or https:// before it")
-	}
-	if strings.ContainsAny(host, "/?#@") {
-		return "", errors.New("want host or host:port, without user information, path, query and fragment")
-	}
-	u, err := url.Parse("https://" + host)
-	if err != nil || u.Host != host {
-		return "", errors.New("want host or host:port")
-	}
-	name, port := u.Hostname(), u.Port()
-	if strings.HasSuffix(host, ":") || port != "" && !validPort(port) {
-		return "", errors.New("the port is not one of 1 to 65535")
-	}
-	if port == "443" {
-		return "", errors.New("leave the default port :443 out, the issuer does not have it")
-	}
-	if _, err := netip.ParseAddr(name); err != nil && !validHostName(name) {
-		return "", errors.New("the host name is not a valid one")
-	}
-	if !strings.Contains(name, ".") && port == "" && name != "localhost" {
-		return "", errors.New("the host name needs a dot or a port")
-	}
-	return host, nil
-}
-
-func validPort(port string) bool {
-	n, err := strconv.ParseUint(port, 10, 16)
-	return err == nil && n > 0 && port[0] != '0'
-}
-
-// validHostName goes by RFC 1123 section 2.1.
-func validHostName(name string) bool {
-	if len(name) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for i := range len(label) {
-			c := label[i]
-			if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// jwksURLError says why keys are not fetched from rawURL.
-func jwksURLError(rawURL string, loopbackHTTP bool) error {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.Host == "" || u.Hostname() == "" {
-		return errors.New("want an https URL")
-	}
-	if u.Fragment != "" {
-		return errors.New("want a URL without fragment")
-	}
-	switch u.Scheme {
-	case "https":
-		return nil
-	case "http":
-		addr, err := netip.ParseAddr(u.Hostname())
-		if loopbackHTTP && (u.Hostname() == "localhost" || err == nil && addr.IsLoopback()) {
-			return nil
-		}
-		return errors.New("http is for a literal loopback address or localhost alone; want https")
-	}
-	return errors.New("want an https URL")
 }

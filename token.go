@@ -15,8 +15,7 @@ import (
 )
 
 const (
-	// maxTokenSize is far above any real token (2 KB with custom fields) and
-	// far below what would cost us anything.
+	// maxTokenSize is in bytes. A real token has 2 KB with custom fields.
 	maxTokenSize = 16 << 10
 	// maxKIDSize bounds kid, in bytes.
 	maxKIDSize = 256
@@ -35,7 +34,8 @@ type compact struct {
 	header, payload, signature string
 }
 
-// splitToken is the first half of the gate: the size, and exactly two dots.
+// splitToken is the first half of the gate: it checks the size, and that there are
+// exactly two dots.
 func splitToken(token string) (compact, error) {
 	if token == "" {
 		return compact{}, refuse(CodeMissingToken)
@@ -56,9 +56,9 @@ func splitToken(token string) (compact, error) {
 	}, nil
 }
 
-// checkText is the second half of the gate. Nothing decodes a token that has
-// not passed it: whatever a decoder would skip, pad or guess is refused, so
-// that one token has exactly one text.
+// checkText is the second half of the gate. Only a token that has passed it is
+// decoded. It refuses whatever a decoder would skip, pad or guess, so that two
+// different texts are never the same token.
 func (c compact) checkText() error {
 	if !canonical(c.header) || !canonical(c.payload) || !canonical(c.signature) {
 		return refuse(CodeMalformedToken)
@@ -66,9 +66,9 @@ func (c compact) checkText() error {
 	return nil
 }
 
-// Character classes of base64url (RFC 4648 section 5). A character that may
-// end a segment of 2 modulo 4 has its low four bits zero, one that may end a
-// segment of 3 modulo 4 its low two.
+// Character classes of base64url (RFC 4648 section 5). The last character of a
+// segment of length 2 modulo 4 must have its low four bits zero, that of a segment
+// of length 3 modulo 4 its low two.
 const (
 	inAlphabet = 1 << iota
 	endsPair
@@ -89,10 +89,9 @@ var alphabet = func() (table [256]uint8) { //nolint:gochecknoglobals // a consta
 	return table
 }()
 
-// canonical reports whether segment is the one base64url text of some bytes:
-// not empty, nothing but the alphabet, no padding, no bit set beyond the last
-// byte. Go's decoders skip CR and LF, and would let the rest pass but for
-// Strict, so the bytes are looked at one by one.
+// canonical reports whether segment is the canonical base64url text of at least
+// one byte: only characters of the alphabet, no padding, no bit set after the last
+// byte. Go's decoders skip CR and LF even with Strict, so this looks at each byte.
 func canonical(segment string) bool {
 	all := uint8(inAlphabet)
 	rest := segment
@@ -117,17 +116,18 @@ func canonical(segment string) bool {
 	return false
 }
 
-// joseHeader is what of a JOSE header outlives its checks (RFC 7515 section 4).
+// joseHeader is what is used of a JOSE header after its checks (RFC 7515 section
+// 4).
 type joseHeader struct {
 	kid string // "" where the header has none: an empty kid is refused
 }
 
-// readHeader checks a JOSE header by its rules of form and its alg. jku, jwk,
-// x5u and x5c are not even looked at: a token does not choose its key.
+// readHeader checks the form of a JOSE header, and its alg. It ignores jku, jwk,
+// x5u and x5c: a token must not choose its key.
 func readHeader(r *objectReader, text []byte, alg string) (joseHeader, error) {
 	var (
 		h   joseHeader
-		fit bool // alg is the one
+		algMatches bool
 	)
 	if err := r.open(text); err != nil {
 		return joseHeader{}, refuse(CodeMalformedToken)
@@ -143,7 +143,7 @@ func readHeader(r *objectReader, text []byte, alg string) (joseHeader, error) {
 		raw := text[value.start:value.end]
 		switch string(name) {
 		case "alg":
-			fit = raw[0] == '"' && unquotesTo(raw, alg)
+			algMatches = raw[0] == '"' && unquotesTo(raw, alg)
 		case "typ":
 			if raw[0] != '"' || !strings.EqualFold(unquote(string(raw)), "JWT") {
 				return joseHeader{}, refuse(CodeMalformedToken)
@@ -157,12 +157,12 @@ func readHeader(r *objectReader, text []byte, alg string) (joseHeader, error) {
 				return joseHeader{}, refuse(CodeMalformedToken)
 			}
 		case "crit", "b64", "cty", "zip":
-			// Extensions, detached or nested or compressed content: no ID
-			// token has them, and whoever ignores them misreads the token.
+			// Extensions, and detached, nested or compressed content: no ID token
+			// has them, and a reader that ignores them misreads the token.
 			return joseHeader{}, refuse(CodeMalformedToken)
 		}
 	}
-	if !fit {
+	if !algMatches {
 		return joseHeader{}, refuse(CodeUnsupportedAlgorithm)
 	}
 	return h, nil
@@ -234,10 +234,10 @@ func (b *buffers) decode(segment []byte) []byte {
 	return b.decoded
 }
 
-// signatureVerifier verifies a JWS signature with one algorithm, fixed when it
-// is made, whatever a token asks for. It is the one place where cryptography
-// happens, and jwx's verifier does it: the primitive alone, behind which there
-// is no parser and no choice of key or algorithm.
+// signatureVerifier verifies JWS signatures with one algorithm, fixed when it is
+// made, whatever the token's header says. All cryptography happens here. It uses
+// only jwx's primitive, which parses nothing and chooses neither key nor
+// algorithm.
 type signatureVerifier struct{ jws jws.Verifier }
 
 func newSignatureVerifier(alg string) (signatureVerifier, error) {
@@ -251,8 +251,8 @@ func (s signatureVerifier) rsa(signed, signature []byte, key *rsa.PublicKey) boo
 }
 
 // hmac reports whether secret made signature over signed (RFC 7518 section
-// 3.2), in constant time. The secret is a []byte in an interface already, so
-// that no call has to put it there.
+// 3.2), in constant time. secret is a []byte in an interface: converting it at
+// each call would allocate.
 func (s signatureVerifier) hmac(signed, signature []byte, secret any) bool {
 	return s.jws.Verify(signed, signature, secret) == nil
 }

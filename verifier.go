@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// skew is how far ahead of our clock the provider's may be: for iat, nbf and
+// skew is how far the provider's clock may be ahead of ours, for iat, nbf and
 // auth_time.
 const skew = time.Minute
 
@@ -36,16 +36,16 @@ type Verifier struct {
 }
 
 // New returns a Verifier for the tokens that the tenant at domain issues to
-// clientID. domain is a host name, or host:port, as "acme.reach5.net".
+// clientID. domain is a host name or host:port, such as "acme.reach5.net".
 //
-// It uses no network: the first token does, or Refresh, or HealthCheck. Its
-// error joins everything that is wrong with the arguments, and names no secret.
+// New uses no network: keys are fetched for the first token, or by Refresh or
+// HealthCheck. Its error joins everything that is wrong with the arguments. It
+// contains no secret.
 func New(domain, clientID string, opts ...Option) (*Verifier, error) {
 	c, err := newConfig(domain, clientID, opts)
 	if err != nil {
 		return nil, err
 	}
-	c.observer = c.observer.forIssuer(c.issuer)
 	v := &Verifier{
 		issuer:           c.issuer,
 		audiences:        slices.Clone(c.audiences),
