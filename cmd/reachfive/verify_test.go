@@ -41,7 +41,7 @@ func TestVerifyExplainsEachStep(t *testing.T) {
 		says        []string
 	}{
 		{"good", tenant.Token(), exitYes, []string{"ok          times", "accepted, expires in 2", "The token's claims:\n  {\n    \"aud\""}},
-		{"expired", tenant.Token(reachfivetest.Expired()), exitNo, []string{"refused     times", "\nrefused: expired: the token has expired\n"}},
+		{"expired", tenant.Token(reachfivetest.Expired()), exitNo, []string{"refused     times", "\nrefused: expired: the token has expired (exp)\n"}},
 		{"for another client", tenant.Token(reachfivetest.OtherAudience()), exitNo, []string{"refused     audience", "not reached times"}},
 		{"HS256", tenant.Token(reachfivetest.HS256()), exitNo, []string{"refused     algorithm", "expected  RS256", "actual    HS256"}},
 		{"garbage", "garbage", exitNo, []string{"refused     text", "not reached header"}},
