@@ -3,6 +3,7 @@ module github.com/reachfive-community/reachfive/e2e
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/reachfive-community/reachfive v0.0.0
 	github.com/stretchr/testify v1.12.1
 )
