@@ -41,23 +41,6 @@ const (
 	profileKey = "profile" // of the session
 )
 
-// NewSessions returns sessions of at most 12 hours that end after an hour
-// without a request. Scripts cannot read their cookie, and browsers send it over
-// https only and never with a request that another site starts. The sessions
-// are kept in memory: set Store if you run more than one instance.
-func NewSessions() *scs.SessionManager {
-	sessions := scs.New()
-	sessions.Lifetime = 12 * time.Hour
-	sessions.IdleTimeout = time.Hour
-	sessions.HashTokenInStore = true // who reads the store learns no cookie
-	sessions.Cookie.Name = "session"
-	sessions.Cookie.HttpOnly = true
-	sessions.Cookie.Secure = true // browsers make an exception for http://localhost
-	sessions.Cookie.SameSite = http.SameSiteStrictMode
-	sessions.Cookie.Persist = false
-	return sessions
-}
-
 // Handler serves
 //
 //	POST   /session/nonce  starts a sign-in; answers with its nonce

@@ -1,15 +1,12 @@
 package spa_test
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/alexedwards/scs/v2/memstore"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -56,73 +53,6 @@ func TestTheCookiesAreHiddenFromScriptsAndOtherSites(t *testing.T) {
 		assert.Empty(t, cookie.Domain, cookie.Name)
 		assert.NotContains(t, cookie.Value, started.body, "the cookie does not hold the nonce itself")
 	}
-}
-
-func TestASignInGivesTheSessionANewID(t *testing.T) {
-	t.Parallel()
-	v := newVisitor(t)
-	v.signIn()
-	planted := v.cookie("session")
-	v.signIn()
-	assert.NotEqual(t, planted, v.cookie("session"))
-	v.setCookie("session", planted)
-	assert.Equal(t, http.StatusUnauthorized, v.me().status, "the old ID opens nothing")
-}
-
-func TestASignInKeepsNoSessionDataOfTheUserBefore(t *testing.T) {
-	t.Parallel()
-	v := newVisitor(t)
-	v.signIn(reachfivetest.Claim("sub", "first"))
-	session := func() context.Context {
-		ctx, err := v.sessions.Load(context.WithoutCancel(t.Context()), v.cookie("session"))
-		require.NoError(t, err)
-		return ctx
-	}
-	ctx := session()
-	v.sessions.Put(ctx, "admin", true)
-	_, _, err := v.sessions.Commit(ctx)
-	require.NoError(t, err)
-	require.True(t, v.sessions.GetBool(session(), "admin"))
-
-	v.signIn(reachfivetest.Claim("sub", "second"))
-	assert.Contains(t, v.me().body, `"second"`)
-	assert.Equal(t, []string{"profile"}, v.sessions.Keys(session()))
-}
-
-func TestASessionEndsAfterAnHourWithoutARequest(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(v *visitor) {
-		v.signIn()
-		for range 3 {
-			time.Sleep(59 * time.Minute)
-			require.Equal(v, http.StatusOK, v.me().status, "each request prolongs the session")
-		}
-		time.Sleep(time.Hour + time.Second)
-		assert.Equal(v, http.StatusUnauthorized, v.me().status)
-	})
-}
-
-func TestASessionEndsAfterTwelveHours(t *testing.T) {
-	t.Parallel()
-	inBubble(t, func(v *visitor) {
-		v.signIn()
-		for range 24 {
-			require.Equal(v, http.StatusOK, v.me().status)
-			time.Sleep(30 * time.Minute)
-		}
-		time.Sleep(time.Second)
-		assert.Equal(v, http.StatusUnauthorized, v.me().status)
-	})
-}
-
-func TestTheStoreHoldsNoCookie(t *testing.T) {
-	t.Parallel()
-	v := newVisitor(t)
-	v.signIn()
-	kept, err := v.sessions.Store.(*memstore.MemStore).All()
-	require.NoError(t, err)
-	require.Len(t, kept, 1)
-	assert.NotContains(t, kept, v.cookie("session"))
 }
 
 func TestNoCacheKeepsWhoIsSignedIn(t *testing.T) {

@@ -56,13 +56,18 @@ func inBubble(t *testing.T, run func(v *visitor)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		v := newVisitor(t)
-		store := v.sessions.Store.(*memstore.MemStore)
+		store := v.memory()
 		t.Cleanup(func() {
 			synctest.Wait() // until the store's goroutine can be told to end
 			store.StopCleanup()
 		})
 		run(v)
 	})
+}
+
+// memory is the store behind the sessions.
+func (v *visitor) memory() *memstore.MemStore {
+	return v.sessions.Store.(*spa.SessionStore).Store.(*memstore.MemStore)
 }
 
 type inMemory struct{ handler http.Handler }
