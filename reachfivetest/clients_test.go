@@ -19,7 +19,7 @@ func newVisitOfThreeClients(t *testing.T) *visit {
 	return newVisit(t, reachfivetest.WithClientID("web"), reachfivetest.WithClients("ios", "android"))
 }
 
-// codeOf signs in to a client as far as the code.
+// codeOf signs in to a client up to the code.
 func (v *visit) codeOf(clientID string) string {
 	v.Helper()
 	return v.code(map[string]string{"client_id": clientID, "tkn": member(v.T, v.login(as(clientID)), "tkn")})
@@ -53,7 +53,7 @@ func TestEachClientSignsInAndGetsTokensOfItsOwn(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, v.login(as("windows")).status)
 }
 
-func TestWhatOneClientWasGivenIsOfNoUseToAnother(t *testing.T) {
+func TestCodesAndTokensAreBoundToTheirClient(t *testing.T) {
 	t.Parallel()
 	v := newVisitOfThreeClients(t)
 	_, back := v.authorize(map[string]string{"client_id": "ios"}) // with a tkn of web

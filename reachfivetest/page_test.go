@@ -105,7 +105,7 @@ func TestOnlyThePagesOfTheClientMayReadAnswers(t *testing.T) {
 	}
 }
 
-// posted reads what the page of a web message posts, and to whom.
+// posted returns what the page of a web message posts, and the target origin.
 func posted(t *testing.T, res reply) (response map[string]string, target string) {
 	t.Helper()
 	found := regexp.MustCompile(`<script nonce="([^"]+)">parent\.postMessage\((.+), ("[^"]*")\)</script>`).FindStringSubmatch(res.body)
@@ -139,7 +139,7 @@ func TestAWebMessagePostsTheCodeToTheOpenersOriginAlone(t *testing.T) {
 	assert.Equal(t, http.StatusOK, v.exchange(response["code"], nil).status)
 }
 
-func TestAWebMessageTellsARefusalToo(t *testing.T) {
+func TestAWebMessagePostsErrorsToo(t *testing.T) {
 	t.Parallel()
 	v := newVisit(t)
 	res, _ := v.authorize(map[string]string{"response_mode": "web_message", "tkn": "x", "state": "</script><script>alert(1)</script>"})
@@ -149,7 +149,7 @@ func TestAWebMessageTellsARefusalToo(t *testing.T) {
 	assert.Equal(t, "</script><script>alert(1)</script>", response["state"])
 }
 
-func TestAWebMessageGoesToNoPlaceThatIsNoPage(t *testing.T) {
+func TestAWebMessageIsPostedOnlyToPages(t *testing.T) {
 	t.Parallel()
 	v := newVisit(t)
 	for _, uri := range []string{"myapp://callback", "https://a;b.example/", "https://*/"} {
@@ -158,7 +158,7 @@ func TestAWebMessageGoesToNoPlaceThatIsNoPage(t *testing.T) {
 	}
 }
 
-func TestUserinfoAnswersTheAccessTokenUntilItIsRevokedOrOver(t *testing.T) {
+func TestUserinfoAnswersTheAccessTokenUntilItIsRevokedOrExpired(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	v := newVisit(t, reachfivetest.WithClock(func() time.Time { return now }))
@@ -197,7 +197,7 @@ func TestUserinfoAnswersTheAccessTokenUntilItIsRevokedOrOver(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, userinfo(other, "").status)
 }
 
-func TestLogoutGoesBackToAPageOfTheClientOnly(t *testing.T) {
+func TestLogoutRedirectsOnlyToAPageOfTheClient(t *testing.T) {
 	t.Parallel()
 	v := newVisit(t, reachfivetest.WithRedirectURIs(callback))
 	logout := func(to string) reply {

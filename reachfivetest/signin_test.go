@@ -148,7 +148,7 @@ func TestLoginTakesEachIdentifierAndRefusesTheRestAsReachFiveDoes(t *testing.T) 
 	assert.Equal(t, 400, v.post("/identity/v1/password/login", jsonType, "{").status)
 }
 
-func TestAuthorizeRefusesIntoTheRedirect(t *testing.T) {
+func TestAuthorizeReturnsErrorsInTheRedirect(t *testing.T) {
 	t.Parallel()
 	v := newVisit(t)
 	for name, tt := range map[string]struct {
@@ -169,7 +169,7 @@ func TestAuthorizeRefusesIntoTheRedirect(t *testing.T) {
 	}
 }
 
-func TestAuthorizeNeverRedirectsToAPlaceThatIsNotTheClients(t *testing.T) {
+func TestAuthorizeRedirectsOnlyToTheClientsURIs(t *testing.T) {
 	t.Parallel()
 	v := newVisit(t, reachfivetest.WithRedirectURIs(callback))
 	for name, change := range map[string]map[string]string{
@@ -209,7 +209,7 @@ func TestACodeIsBoundToItsVerifierItsRedirectAndOneUse(t *testing.T) {
 		"no verifier":      {"code_verifier": ""},
 		"another redirect": {"redirect_uri": "https://app.example.com/"},
 		"another code":     {"code": "x"},
-		// The secret does not stand in for the verifier.
+		// The secret does not replace the verifier.
 		"secret for the verifier": {"code_verifier": "", "client_secret": v.tenant.ClientSecret},
 	} {
 		code := v.code(nil)
@@ -283,7 +283,7 @@ func TestUnknownPathsAndMethodsAreJSONErrors(t *testing.T) {
 	assert.Equal(t, "not_found", member(t, v.post("/nowhere", jsonType, ""), "error"))
 }
 
-// with returns m with changes; a NUL takes a member out.
+// with returns m with changes; a NUL removes a member.
 func with(m, change map[string]string) map[string]string {
 	maps.Copy(m, change)
 	maps.DeleteFunc(m, func(_, value string) bool { return value == "\x00" })

@@ -56,7 +56,7 @@ func TestTenantServesDiscovery(t *testing.T) {
 	assert.Equal(t, 1, tenant.JWKSRequests())
 }
 
-func TestTenantLivesInABubbleWhereADayPassesAtOnce(t *testing.T) {
+func TestTenantWorksInASynctestBubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
@@ -150,7 +150,7 @@ func TestNothingPrintsTheTenantsSecret(t *testing.T) {
 	}
 }
 
-func TestCloseCutsOffRequestsUnderWay(t *testing.T) {
+func TestCloseAbortsRequestsInProgress(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -178,7 +178,7 @@ func TestCloseCutsOffRequestsUnderWay(t *testing.T) {
 	}
 }
 
-// reply is a response that was read to its end.
+// reply is a response with its whole body.
 type reply struct {
 	status int
 	header http.Header

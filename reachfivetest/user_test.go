@@ -12,7 +12,7 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-func TestNewUserIsTheUserThatAVerifierMakes(t *testing.T) {
+func TestNewUserIsTheUserThatAVerifierReturns(t *testing.T) {
 	t.Parallel()
 	user := reachfivetest.NewUser(t, map[string]any{
 		"iss": "https://acme.reach5.net", "email": userAddress, "email_verified": true,
@@ -30,7 +30,7 @@ func TestNewUserIsTheUserThatAVerifierMakes(t *testing.T) {
 	assert.NoError(t, reachfive.MaxAge(time.Minute)(t.Context(), user), "checks go by time.Now")
 }
 
-func TestNewUserTakesAnyAudience(t *testing.T) {
+func TestNewUserAcceptsAnyAudience(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		aud  any

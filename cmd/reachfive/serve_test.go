@@ -18,7 +18,7 @@ import (
 	"github.com/reachfive-community/reachfive/reachfivetest"
 )
 
-func TestServePrintsAPageThatAnyNameOfLoopbackLeadsTo(t *testing.T) {
+func TestServePrintsThePageAndRedirectsFromOtherLoopbackNames(t *testing.T) {
 	t.Parallel()
 	base, stop := serve(t, nil, "demo", "--serve")
 	page := read(t, http.MethodGet, base+"/", "", "")

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write docs/demo.svg anew")
 
 const picture = "../../docs/demo.svg"
 
-// The picture in the documents is what the command prints, but for the ports.
+// The picture in the documents shows what the command prints, except for the ports.
 func TestPictureOfTheDemoIsWhatItPrints(t *testing.T) {
 	t.Parallel()
 	var out, errs bytes.Buffer
@@ -60,7 +60,7 @@ func drawing(text string) string {
 			indent := len(part) - len(strings.TrimLeft(part, " "))
 			shown := strings.TrimSpace(part)
 			if n := utf8.RuneCountInString(shown); n > 0 {
-				// textLength keeps the columns in line in every font.
+				// textLength aligns the columns in every font.
 				fmt.Fprintf(&svg, `<text x="%.1f" y="%d" textLength="%.1f" xml:space="preserve"%s>%s</text>`+"\n",
 					margin+float64(column+indent)*advance, bar+(row+1)*leading-5, float64(n)*advance, style, html.EscapeString(shown))
 			}

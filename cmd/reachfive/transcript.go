@@ -43,7 +43,7 @@ func (t *transcript) answer(sent string, got reply, want expectation) {
 	}
 	t.unexpected++
 	t.printf("  %s  %-48s  %d  %s\n", t.bad("!!"), sent, got.status, got.reason)
-	t.printf("      %-48s  %d  %s\n", "EXPECTED:", want.status, want.reason)
+	t.printf("      %-48s  %d  %s\n", "EXPECTED:", want.status, want.reason+"...")
 }
 
 // verdict prints the count, and returns an error if an answer was unexpected.

@@ -31,8 +31,7 @@ func TestEveryForgeryOfThePageIsRefusedForItsOwnReason(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, v.app("POST", "/demo/token/another", "").StatusCode)
 }
 
-// kinds lists the forgeries, a removed key's token among them, which costs a
-// fetch of the keys.
+// kinds lists the forgeries. A removed key's token costs a fetch of the keys.
 func kinds() []string {
 	return []string{"expired", "audience", "issuer", "none", "hmac", "payload", "newline", "json", "removed"}
 }

@@ -111,7 +111,7 @@ func (v *visitor) checkAt(path, token string) (status int, code, challenge strin
 	return res.StatusCode, code, res.Header.Get("WWW-Authenticate")
 }
 
-func TestThePagesBackendIsTheExamples(t *testing.T) {
+func TestThePageUsesTheBackendOfTheExamples(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, "")
 	nonce := text(t, v.app("POST", "/session/nonce", ""))
@@ -173,7 +173,7 @@ func TestOnlyThePagesOwnNamesAreServed(t *testing.T) {
 	assert.Equal(t, http.StatusOK, v.ask("GET", "http://tenant.localhost:8080/identity/v1/config?client_id="+v.tenant.ClientID, "").StatusCode)
 }
 
-func TestAnotherSiteMovesNoSwitch(t *testing.T) {
+func TestAnotherSiteCannotUseTheSwitches(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, "")
 	r := httptest.NewRequestWithContext(t.Context(), "POST", "http://app.localhost:8080/demo/provider/down", nil)
