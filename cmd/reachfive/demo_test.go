@@ -68,8 +68,8 @@ func (i idle) SetDown(down bool) {
 func TestDemoNoticesARotationOrAnOutageThatDidNotHappen(t *testing.T) {
 	t.Parallel()
 	for says, unmoved := range map[string]idle{
-		`!!  GET  tenant/jwks.json  after the rotation +200  key-1\n`:       {noRotation: true},
-		`!!  GET  tenant/jwks.json  tenant down +200  key-1, key-2\n`:       {noOutage: true},
+		`!!  GET  tenant/jwks.json  after the rotation +200  key-1\n`:             {noRotation: true},
+		`!!  GET  tenant/jwks.json  tenant down +200  key-1, key-2\n`:             {noOutage: true},
 		`EXPECTED: +503  \.\.\.\n  ok  GET  api/me  token of key-1, tenant down `: {noOutage: true},
 	} {
 		tenant := reachfivetest.NewTenant(t)
