@@ -69,7 +69,7 @@ func TestRequireChecksTheUserOfTheMiddlewareAroundIt(t *testing.T) {
 	}
 }
 
-// withUser signs everybody in, as a handler's test does.
+// withUser puts a user into every request, as a handler's test does.
 func withUser(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(reachfive.ContextWithUser(r.Context(), &reachfive.User{Subject: "ann"})))

@@ -77,7 +77,7 @@ func TestMiddlewareReadsTheFormStrictly(t *testing.T) {
 	}
 }
 
-// endless is a body that only a limit ends.
+// endless is a body without an end.
 type endless struct{ read int }
 
 func (e *endless) Read(p []byte) (int, error) {

@@ -17,7 +17,7 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// outcome is what becomes of a request: a token, or a Code.
+// outcome is the result of a request: a token, or a Code.
 type outcome struct {
 	token string
 	code  reachfive.Code
@@ -25,7 +25,8 @@ type outcome struct {
 
 func refused(code reachfive.Code) outcome { return outcome{code: code} }
 
-// askFor asks the middleware, and shows what the handler finds to inspect.
+// askFor sends r through the middleware. It calls inspect with the request that
+// the handler or OnError gets.
 func askFor(r *http.Request, source reachfive.TokenSource, inspect http.HandlerFunc) (got outcome) {
 	h := protect(func(w http.ResponseWriter, r *http.Request) {
 		if u, ok := reachfive.UserFromContext(r.Context()); ok {
@@ -40,9 +41,9 @@ func askFor(r *http.Request, source reachfive.TokenSource, inspect http.HandlerF
 	return got
 }
 
-// slowBearer is section 4 of the design in regular expressions. The headers are
-// divided by NUL, which none can have.
-func slowBearer(headers []string) outcome {
+// referenceBearer is a second implementation of FromBearer, with regular
+// expressions.
+func referenceBearer(headers []string) outcome {
 	if len(headers) > 1 {
 		return refused(reachfive.CodeInvalidRequest)
 	}
@@ -69,13 +70,13 @@ func FuzzAuthorizationHeader(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		headers := strings.Split(text, "\x00")
+		headers := strings.Split(text, "\x00") // no header can contain NUL
 		got := askFor(get(headers...), reachfive.FromBearer(), func(http.ResponseWriter, *http.Request) {})
-		require.Equal(t, slowBearer(headers), got, "%q", headers)
+		require.Equal(t, referenceBearer(headers), got, "%q", headers)
 	})
 }
 
-// formTypes are content types, and whether they are the form's.
+// formTypes are content types, and whether they are that of a form.
 func formTypes() []struct {
 	contentType string
 	form        bool
@@ -94,9 +95,9 @@ func formTypes() []struct {
 	}
 }
 
-// slowDecode reads one side of a pair (https://url.spec.whatwg.org/#urlencoded-parsing),
+// referenceDecode reads one side of a pair (https://url.spec.whatwg.org/#urlencoded-parsing),
 // but refuses a % that begins no escape.
-func slowDecode(text string) (string, bool) {
+func referenceDecode(text string) (string, bool) {
 	var out []byte
 	for text != "" {
 		switch {
@@ -117,8 +118,8 @@ func slowDecode(text string) (string, bool) {
 	return string(out), true
 }
 
-// slowPairs reads a form or a query; false if any part of it is malformed.
-func slowPairs(text string) (map[string][]string, bool) {
+// referencePairs reads a form or a query; false if any part of it is malformed.
+func referencePairs(text string) (map[string][]string, bool) {
 	pairs := make(map[string][]string)
 	pieces := strings.Split(text, "&")
 	if len(pieces) > 10_000 { // net/url takes no more
@@ -129,8 +130,8 @@ func slowPairs(text string) (map[string][]string, bool) {
 			continue
 		}
 		name, value, _ := strings.Cut(piece, "=")
-		name, goodName := slowDecode(name)
-		value, goodValue := slowDecode(value)
+		name, goodName := referenceDecode(name)
+		value, goodValue := referenceDecode(value)
 		if !goodName || !goodValue || strings.Contains(piece, ";") {
 			return nil, false
 		}
@@ -139,16 +140,16 @@ func slowPairs(text string) (map[string][]string, bool) {
 	return pairs, true
 }
 
-// slowForm is the verdict, and the fields that a handler finds.
-func slowForm(body, query string, form bool) (outcome, map[string][]string) {
+// referenceForm returns the expected outcome, and the fields for the handler.
+func referenceForm(body, query string, form bool) (outcome, map[string][]string) {
 	if !form {
 		return refused(reachfive.CodeWrongContentType), nil
 	}
 	if len(body) > 65536 {
 		return refused(reachfive.CodeBodyTooLarge), nil
 	}
-	pairs, good := slowPairs(body)
-	inQuery, goodQuery := slowPairs(query)
+	pairs, good := referencePairs(body)
+	inQuery, goodQuery := referencePairs(query)
 	if !good || !goodQuery || len(pairs["idtoken"]) > 1 {
 		return refused(reachfive.CodeInvalidRequest), nil
 	}
@@ -201,7 +202,7 @@ func FuzzFormSource(f *testing.F) {
 		if chunked {
 			r.ContentLength = -1
 		}
-		want, fields := slowForm(body, query, contentType.form)
+		want, fields := referenceForm(body, query, contentType.form)
 		got := askFor(r, reachfive.FromForm("idtoken"), func(_ http.ResponseWriter, r *http.Request) {
 			assert.NotContains(t, r.Form, "idtoken")
 			assert.NotContains(t, r.PostForm, "idtoken")

@@ -59,7 +59,7 @@ func TestMiddlewareReadsTheAuthorizationHeaderStrictly(t *testing.T) {
 	}
 }
 
-// net/http sends and reads none of these, but not every server is net/http.
+// net/http neither sends nor reads these, but other servers may.
 func TestMiddlewareTakesNoWhiteSpaceInATokenThatAnAdapterHandsIn(t *testing.T) {
 	t.Parallel()
 	for _, c := range ", \t\n\v\f\r" {
@@ -191,8 +191,8 @@ func TestTheFirstSourceThatFailsDecides(t *testing.T) {
 	}
 }
 
-// Only a form of another type is nothing to ask about when another source has a
-// token. A function that says so means it.
+// Only a body of another type is ignored if another source has a token. The
+// same Code from a function is a refusal.
 func TestAWrongContentTypeOfAFunctionIsARefusalBesideATokenToo(t *testing.T) {
 	t.Parallel()
 	wrongType := reachfive.FromFunc(func(*http.Request) (string, error) { return "", reachfive.CodeWrongContentType })

@@ -65,7 +65,7 @@ func alice() *reachfive.User {
 	return &reachfive.User{Subject: "alice", AuthTime: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
 }
 
-// service answers with the user's subject and runs the test's own handler for
+// service answers with the user's subject, and calls the test's own handler for
 // a duplex stream.
 type service struct {
 	testgrpc.UnimplementedTestServiceServer

@@ -14,16 +14,16 @@ import (
 	"strconv"
 )
 
-// streamFrom is how many bytes of a body wait for the handler to end; the
-// rest is streamed.
+// streamFrom is the number of bytes of a body that wait until the handler ends.
+// A longer body is streamed.
 const streamFrom = 64 << 10
 
-// Transport returns an http.RoundTripper that hands requests to the tenant in
-// memory: no socket, no TLS, and nothing left behind once the response body is
-// closed, so that it works inside a testing/synctest bubble. It answers https
-// requests for the tenant's name, localhost and 127.0.0.1, whatever the port,
-// and is an error for others. It honours the request's context and
-// http.ErrAbortHandler, and a body shorter than its Content-Length ends in
+// Transport returns an http.RoundTripper that passes requests to the tenant in
+// memory: it needs no socket and no TLS, and leaves nothing behind when the
+// response body is closed, so it works inside a testing/synctest bubble. It
+// answers https requests for the tenant's name, localhost and 127.0.0.1 on any
+// port, and returns an error for others. It respects the request's context and
+// http.ErrAbortHandler. A body shorter than its Content-Length ends in
 // io.ErrUnexpectedEOF, as over a connection.
 func (t *Tenant) Transport() http.RoundTripper { return memory{t} }
 
@@ -63,7 +63,8 @@ func (m memory) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	case <-ctx.Done():
 	}
-	// An exchange that has ended cancels its own context, so look again.
+	// An exchange that has ended cancels its own context, so its answer or its
+	// failure may be there.
 	select {
 	case res := <-x.answer:
 		return res, nil
@@ -74,8 +75,8 @@ func (m memory) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, x.cutOff()
 }
 
-// cutOff says who ended an exchange before its handler did: the caller, or
-// Close.
+// cutOff returns the error of an exchange that the caller or Close has ended
+// before its handler did.
 func (x *exchange) cutOff() error {
 	if err := x.request.Context().Err(); err != nil {
 		return err
@@ -85,7 +86,8 @@ func (x *exchange) cutOff() error {
 
 var errClosed = errors.New("reachfivetest: the tenant is closed")
 
-// check refuses what the certificate or the scheme would over a connection.
+// check refuses requests that would fail over a connection, because of the
+// certificate or the scheme.
 func (m memory) check(req *http.Request) error {
 	if req.URL == nil || req.URL.Scheme != "https" {
 		return errors.New("reachfivetest: the tenant speaks https only")
@@ -98,7 +100,7 @@ func (m memory) check(req *http.Request) error {
 	}
 }
 
-// enter registers an exchange, so that Close can cut it off.
+// enter registers an exchange, so that Close can end it.
 func (t *Tenant) enter(x *exchange) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -118,11 +120,11 @@ func (t *Tenant) leave(x *exchange) {
 }
 
 // exchange is one in-memory request, and the ResponseWriter of its handler.
-// Only the handler's goroutine touches it, but for cancel and the channels.
+// Except for cancel and the channels, only the handler's goroutine uses it.
 type exchange struct {
 	request *http.Request
 	cancel  context.CancelFunc
-	answer  chan *http.Response // the response, once its head is known
+	answer  chan *http.Response // the response, when its header is known
 	failure chan error          // or why there is none
 
 	served  *http.Request // the request as the handler has it
@@ -146,7 +148,7 @@ func (x *exchange) serve(ctx context.Context, handler http.Handler) {
 			return
 		}
 		if ctx.Err() != nil {
-			x.fail(x.cutOff()) // whatever the handler made of it
+			x.fail(x.cutOff()) // whatever the handler has written
 			return
 		}
 		x.finish()
@@ -154,7 +156,7 @@ func (x *exchange) serve(ctx context.Context, handler http.Handler) {
 	handler.ServeHTTP(x, r)
 }
 
-// serverRequest is the request as a server would have read it.
+// serverRequest returns the request as a server would have read it.
 func (x *exchange) serverRequest(ctx context.Context) *http.Request {
 	r := x.request.Clone(ctx)
 	if r.Host == "" {
@@ -178,7 +180,7 @@ func (x *exchange) Header() http.Header { return x.header }
 // WriteHeader implements http.ResponseWriter.
 func (x *exchange) WriteHeader(status int) {
 	if x.status != 0 || status < 200 {
-		return // the head is sent once; informational ones are not modelled
+		return // the header is sent once; informational responses are ignored
 	}
 	x.status = status
 	x.sent = maps.Clone(x.header)
@@ -208,7 +210,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 	return x.body.Write(p)
 }
 
-// Flush implements http.Flusher: what is written from now on is streamed.
+// Flush implements http.Flusher: everything written later is streamed.
 func (x *exchange) Flush() {
 	if x.stream != nil {
 		return
@@ -222,7 +224,7 @@ func (x *exchange) Flush() {
 	x.respond(io.MultiReader(bytes.NewReader(x.body.Bytes()), reader), reader, -1)
 }
 
-// finish ends the body, short if the handler promised more of it.
+// finish ends the body, with an error if the handler promised a longer one.
 func (x *exchange) finish() {
 	x.WriteHeader(http.StatusOK)
 	var end error
@@ -276,7 +278,7 @@ type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
 
-// responseBody ends the handler when the client closes it.
+// responseBody ends the handler when the client closes the body.
 type responseBody struct {
 	io.Reader
 	stream *io.PipeReader

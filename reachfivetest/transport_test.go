@@ -23,7 +23,7 @@ func respond(handler http.HandlerFunc) func(http.ResponseWriter, *http.Request) 
 	}
 }
 
-// Both roads to the tenant show a client the same.
+// Both ways to reach the tenant behave the same for a client.
 func TestHooksAndFaultsShowOverTLSAndInMemory(t *testing.T) {
 	for name, opts := range map[string][]reachfivetest.Option{"over TLS": nil, "in memory": {reachfivetest.InMemory()}} {
 		t.Run(name, func(t *testing.T) {
@@ -157,20 +157,21 @@ func TestADrippedAnswerEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// A handler that goes by its context may end before anything else has seen that
-// the context is over. Nobody must take what it has written for the whole.
+// A handler that watches its context may return before anything else has noticed
+// the end of the context. A client must not mistake what it has written for the
+// whole body.
 func TestAStreamedAnswerThatEndsAtItsDeadlineIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tenant := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 		tenant.OnJWKS(respond(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, " ")
 			_ = http.NewResponseController(w).Flush()
-			for range 10 { // others who wait for the same, so that the last in the row is late
+			for range 10 { // other waiters, so that the last one is late
 				context.AfterFunc(r.Context(), func() {})
 			}
 			<-r.Context().Done()
 		}))
-		for range 100 { // which of them comes first is a matter of luck
+		for range 100 { // the order is random
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			res, err := send(ctx, t, tenant.Client(), http.MethodGet, tenant.Issuer()+"/jwks.json", "", "")
 			cancel()

@@ -14,7 +14,7 @@ func transportCases(tb testing.TB, serve func(testing.TB, reachfive.TokenVerifie
 	return append(scriptedCases(tb, serve), tenantCases(tb, serve)...)
 }
 
-// scriptedCases have every decision that a verifier can return.
+// scriptedCases cover every decision that a verifier can return.
 func scriptedCases(tb testing.TB, serve func(testing.TB, reachfive.TokenVerifier) TransportCall) []transportCase {
 	tb.Helper()
 	script := &scriptedVerifier{}
@@ -43,7 +43,7 @@ func scriptedCases(tb testing.TB, serve func(testing.TB, reachfive.TokenVerifier
 		{name: "the time ran out", token: scriptDeadline, operation: OperationToken, decision: context.DeadlineExceeded, asked: true},
 		{name: "the caller goes away", token: scriptWait, operation: OperationToken, decision: context.Canceled, asked: true, goesAway: true},
 	}
-	// The Codes of the form source are no verifier's.
+	// No verifier returns the Codes of the form source.
 	for _, code := range []reachfive.Code{
 		reachfive.CodeMissingToken, reachfive.CodeInvalidRequest, reachfive.CodeUntrustedOrigin,
 		reachfive.CodeMalformedToken, reachfive.CodeUnsupportedAlgorithm, reachfive.CodeUnknownKey,
@@ -65,7 +65,7 @@ func scriptedCases(tb testing.TB, serve func(testing.TB, reachfive.TokenVerifier
 	return cases
 }
 
-// tenantCases have tokens of a tenant and the verifier that a service uses.
+// tenantCases use tokens of a tenant and a real Verifier.
 func tenantCases(tb testing.TB, serve func(testing.TB, reachfive.TokenVerifier) TransportCall) []transportCase {
 	tb.Helper()
 	tenant := NewTenant(tb)

@@ -11,55 +11,55 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// Operation is one of the four things that a server under RunTransportSuite
-// serves. Each answers an accepted call with the subject of the user whom it
-// finds in the context, and with "" where there is none.
+// Operation is one of the four operations of a server that RunTransportSuite
+// tests. Each answers an accepted call with the subject of the user in the
+// context, or with "" if there is none.
 type Operation string
 
 const (
-	// OperationToken needs a token.
+	// OperationToken requires a token.
 	OperationToken Operation = "token"
-	// OperationOptional takes a call without a token too.
+	// OperationOptional also accepts a call without a token.
 	OperationOptional Operation = "optional"
-	// OperationPublic asks for no token and reads none.
+	// OperationPublic requires no token and reads none.
 	OperationPublic Operation = "public"
-	// OperationStepUp needs a token that passes reachfive.MaxAge(StepUpMaxAge).
+	// OperationStepUp requires a token that passes reachfive.MaxAge(StepUpMaxAge).
 	OperationStepUp Operation = "step-up"
 )
 
-// StepUpMaxAge is how recent a sign-in OperationStepUp asks for.
+// StepUpMaxAge is the oldest sign-in that OperationStepUp accepts.
 const StepUpMaxAge = 5 * time.Minute
 
-// Outcome is what came of one call.
+// Outcome is the result of one call.
 type Outcome struct {
-	// Status is what a real client of the transport saw, in the transport's
-	// own words: "200", "Unauthenticated".
+	// Status is what a real client of the transport saw, as the transport
+	// writes it: "200", "Unauthenticated".
 	Status string
-	// Reason is what the server decided, as its error hook heard it; "" for an
+	// Reason is the server's decision, as reported to its error hook; "" for an
 	// accepted call and for an error without a Code.
 	Reason reachfive.Code
-	// Subject is what the operation answered.
+	// Subject is the answer of the operation.
 	Subject string
 }
 
-// TransportCall makes one call to the server under test, over the wire, with
-// the Bearer token, and without credentials where token is "". It gives up when
-// ctx ends. Calls come one at a time.
+// TransportCall makes one call to the server under test, over the network, with
+// the Bearer token, or without credentials if token is "". It returns when ctx
+// ends. The suite makes one call at a time.
 type TransportCall func(ctx context.Context, token string, operation Operation) Outcome
 
-// RunTransportSuite holds a transport to the decisions of package reachfive:
-// every Code that a token can be refused with, tokens of a real tenant, a
-// provider that is down, a caller who goes away, and tokens that are optional,
-// not wanted or too old for a step-up. It is what the adapters of this project
-// pass, and meant for those that others write.
+// RunTransportSuite tests that an adapter for a transport answers as package
+// reachfive decides: with every Code for which a token can be refused, tokens of
+// a tenant, a provider that is down, a caller that goes away, and tokens that
+// are optional, not needed or too old for a step-up. The adapters of this
+// project pass it; it is meant for those that others write.
 //
-// serve starts a server of all four operations behind v, to be ended with tb,
-// and returns what calls it. It is called for several verifiers.
+// serve starts a server of all four operations with v, ends it with tb, and
+// returns a function that calls it. The suite calls serve for several verifiers.
 //
-// status says which Status belongs to a decision: nil for an accepted call, an
-// error whose reachfive.CodeOf is the Code of a refusal, context.Canceled for a
-// caller who went away, context.DeadlineExceeded for one who ran out of time,
-// and an error without a Code for a verifier that failed.
+// status returns the Status for a decision: nil for an accepted call, an error
+// whose reachfive.CodeOf is the Code of a refusal, context.Canceled for a caller
+// that went away, context.DeadlineExceeded for one that ran out of time, and an
+// error without a Code for a verifier that failed.
 func RunTransportSuite(t *testing.T, serve func(tb testing.TB, v reachfive.TokenVerifier) TransportCall, status func(decision error) string) {
 	t.Helper()
 	for _, c := range transportCases(t, serve) {
@@ -74,7 +74,7 @@ func RunTransportSuite(t *testing.T, serve func(tb testing.TB, v reachfive.Token
 // transportCallLimit ends a call of a server that never answers.
 const transportCallLimit = 20 * time.Second
 
-// transportCase is one call and what must come of it.
+// transportCase is one call and its expected outcome.
 type transportCase struct {
 	name      string
 	call      TransportCall
@@ -84,11 +84,11 @@ type transportCase struct {
 	subject   string
 
 	script   *scriptedVerifier // nil behind a real Verifier
-	asked    bool              // whether the script must have been asked
-	goesAway bool              // whether the caller goes once it has been asked
+	asked    bool              // whether the script must have been called
+	goesAway bool              // whether the caller goes away after that
 }
 
-// problems makes the call and lists what is wrong with its outcome.
+// problems makes the call and returns everything that is wrong with its outcome.
 func (c transportCase) problems(ctx context.Context, status func(error) string) (problems []string) {
 	ctx, cancel := context.WithTimeout(ctx, transportCallLimit)
 	defer cancel()
@@ -112,7 +112,8 @@ func (c transportCase) problems(ctx context.Context, status func(error) string) 
 
 	got := c.call(ctx, c.token, c.operation)
 
-	// A server decides after such a caller has its status, if ever: no Reason.
+	// If the caller goes away, the server may decide later or never: its Reason is
+	// not compared.
 	want := Outcome{Status: status(c.decision), Reason: reachfive.CodeOf(c.decision), Subject: c.subject}
 	if got.Status != want.Status {
 		problems = append(problems, fmt.Sprintf("the client saw status %q, want %q", got.Status, want.Status))
@@ -148,7 +149,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// Tokens that the script knows. Every other is the Code that it is refused with.
+// The tokens of the script. Every other token is the Code of its own refusal.
 const (
 	scriptFresh    = "fresh"
 	scriptStale    = "stale"
@@ -160,14 +161,14 @@ const (
 	scriptSubject = "AVqvOB58Fg6nZfQ0ZqXt"
 )
 
-// errScript is what a verifier returns that failed in a way of its own.
+// errScript is the error of a verifier that fails without a Code.
 var errScript = errors.New("reachfivetest: the verifier failed")
 
-// scriptedVerifier decides by the token's text, so that every Code can be had.
+// scriptedVerifier decides by the token's text, so that it can return every Code.
 type scriptedVerifier struct{ hooks atomic.Pointer[scriptHooks] }
 
-// scriptHooks are those of the case that runs: closed when the verifier is
-// asked, and when a verification that waits for its context has ended.
+// scriptHooks belong to the running case: asked is closed when the verifier is
+// called, left when a verification that waits for its context has ended.
 type scriptHooks struct{ asked, left chan struct{} }
 
 func (v *scriptedVerifier) Verify(ctx context.Context, token string, checks ...reachfive.Check) (*reachfive.User, error) {
@@ -179,7 +180,7 @@ func (v *scriptedVerifier) Verify(ctx context.Context, token string, checks ...r
 	user := &reachfive.User{Subject: scriptSubject, AuthTime: now, IssuedAt: now, ExpiresAt: now.Add(time.Hour)}
 	switch token {
 	case scriptNobody:
-		return nil, nil //nolint:nilnil // the mistake that a transport must not take for a user
+		return nil, nil //nolint:nilnil // a transport must not accept this mistake
 	case scriptFailure:
 		return nil, errScript
 	case scriptDeadline:

@@ -16,7 +16,7 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// httpAnswer is the status of an error in the net/http table.
+// httpAnswer returns the HTTP status of an error.
 func httpAnswer(err error) int {
 	switch code := reachfive.CodeOf(err); {
 	case err == nil:
@@ -35,8 +35,8 @@ func httpStatus(decision error) string {
 	return strconv.Itoa(httpAnswer(decision))
 }
 
-// serveHTTP is the adapter of net/http: answer writes a refusal's status, and
-// open, if set, takes the place of the middleware.
+// serveHTTP is an adapter for net/http: answer returns a refusal's status, and
+// open, if set, replaces the middleware.
 func serveHTTP(answer func(error) int, open func(http.Handler) http.Handler) func(testing.TB, reachfive.TokenVerifier) TransportCall {
 	return func(tb testing.TB, v reachfive.TokenVerifier) TransportCall {
 		tb.Helper()
@@ -45,9 +45,9 @@ func serveHTTP(answer func(error) int, open func(http.Handler) http.Handler) fun
 			reason.Store(reachfive.CodeOf(err))
 			w.WriteHeader(answer(err))
 		})
-		guard, optional := reachfive.Middleware(v, onError), reachfive.Middleware(v, onError, reachfive.Optional())
+		required, optional := reachfive.Middleware(v, onError), reachfive.Middleware(v, onError, reachfive.Optional())
 		if open != nil {
-			guard, optional = open, open
+			required, optional = open, open
 		}
 		stepUp := reachfive.Require(reachfive.MaxAge(StepUpMaxAge))
 		hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -56,10 +56,10 @@ func serveHTTP(answer func(error) int, open func(http.Handler) http.Handler) fun
 			}
 		})
 		mux := http.NewServeMux()
-		mux.Handle("/token", guard(hello))
+		mux.Handle("/token", required(hello))
 		mux.Handle("/optional", optional(hello))
 		mux.Handle("/public", hello)
-		mux.Handle("/step-up", guard(stepUp(hello)))
+		mux.Handle("/step-up", required(stepUp(hello)))
 		server := httptest.NewServer(mux)
 		tb.Cleanup(server.Close)
 
@@ -134,8 +134,8 @@ func TestTransportSuiteFailsAnAdapterThatLetsEverythingIn(t *testing.T) {
 	}
 }
 
-// An adapter that reports one Code and answers as if it were another is as
-// wrong as one that does neither.
+// Reporting one Code and answering as for another is wrong, even if both have
+// the same status.
 func TestTransportSuiteFailsAnAdapterWhoseReasonIsNotItsStatus(t *testing.T) {
 	serve := func(tb testing.TB, v reachfive.TokenVerifier) TransportCall {
 		tb.Helper()
