@@ -181,7 +181,7 @@ func TestSetupSaysWhichRegistryDoesNotAnswer(t *testing.T) {
 			m.os("ID=debian")
 			m.fake("apt-get", "echo 'E: Unable to locate package'; exit 100")
 			m.fake("dpkg", "exit 1")
-		}, []string{"Debian's package servers did not offer redis-server", "E: Unable to locate package"}},
+		}, []string{"Debian's package servers did not offer redis-server redis-tools", "E: Unable to locate package"}},
 		{"the npm registry", "npm", func(m *freshMachine) {
 			m.fake("npm", "echo 'npm error code ENOTFOUND'; exit 1")
 		}, []string{"npm ci failed. Does the npm registry answer", "npm error code ENOTFOUND"}},
@@ -228,10 +228,11 @@ func TestSetupUnpacksAProgramOnceAndInstallsNothing(t *testing.T) {
 	require.Zero(t, code, printed)
 	assert.Equal(t, "scripts/setup: unpacking redis-server into .cache\nscripts/setup: npm ci in e2e\n", printed)
 	calls := m.calls()
-	assert.Regexp(t, `apt-get .*install -s -y --no-install-recommends redis-server\n`, calls, "the installation is only simulated")
+	assert.Regexp(t, `apt-get .*install -s -y --no-install-recommends redis-server redis-tools\n`, calls, "the installation is only simulated")
 	assert.NotRegexp(t, `apt-get .*install -y`, calls)
-	assert.Regexp(t, `apt-get .*download liblzf1 redis-server\n`, calls, "with the missing library, without the C library")
-	assert.Equal(t, 2, strings.Count(calls, "dpkg -x "))
+	assert.Regexp(t, `apt-get .*download liblzf1 redis-server redis-tools\n`, calls,
+		"with the missing library, without the C library, and with a part that may be installed")
+	assert.Equal(t, 3, strings.Count(calls, "dpkg -x "))
 	assert.NotContains(t, calls, "dpkg -i")
 
 	// The wrapper finds its folder wherever the tree is moved to.
