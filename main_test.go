@@ -1,6 +1,7 @@
 package reachfive_test
 
 import (
+	"log/slog"
 	"os"
 	"testing"
 
@@ -14,5 +15,7 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(playRole(role))
 	}
+	// Most Verifiers of the tests have no logger of their own.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	goleak.VerifyTestMain(m)
 }

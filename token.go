@@ -126,7 +126,7 @@ type joseHeader struct {
 // x5u and x5c: a token must not choose its key.
 func readHeader(r *objectReader, text []byte, alg string) (joseHeader, error) {
 	var (
-		h   joseHeader
+		h          joseHeader
 		algMatches bool
 	)
 	if err := r.open(text); err != nil {
