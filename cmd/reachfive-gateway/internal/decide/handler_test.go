@@ -29,11 +29,11 @@ func TestEveryMethodIsAnsweredAndTheQueryIsNotRead(t *testing.T) {
 	gateway := gatewaytest.Start(t, tenant.Verifier())
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"} {
 		for token, status := range map[string]int{tenant.Token(): http.StatusOK, tenant.Token(reachfivetest.Expired()): http.StatusUnauthorized} {
-			r, err := http.NewRequestWithContext(t.Context(), method, gateway.URL+"/auth/token?policy=optional&Authorization=x", http.NoBody)
+			r, err := http.NewRequestWithContext(t.Context(), method, gateway.URL+"/auth/api?policy=site&Authorization=x", http.NoBody)
 			require.NoError(t, err)
 			r.Header.Set("Authorization", "Bearer "+token)
-			r.Header.Set("X-Forwarded-Uri", "/auth/optional")
-			r.Header.Set("X-Original-Url", "/auth/optional")
+			r.Header.Set("X-Forwarded-Uri", "/auth/site")
+			r.Header.Set("X-Original-Url", "/auth/site")
 			r.Header.Set("X-Reachfive-Subject", "admin")
 			response, body, err := gatewaytest.Do(http.DefaultClient, r)
 			require.NoError(t, err)
@@ -50,8 +50,8 @@ func TestNoPathButAPolicysPassesOrRedirects(t *testing.T) {
 	gateway := gatewaytest.Start(t, tenant.Verifier())
 	token := tenant.Token()
 	for _, target := range []string{
-		"/", "/auth", "/auth/", "/auth/token/", "/auth//token", "//auth/token", "/auth/./token", "/auth/x/../token",
-		"/auth/%74oken", "/auth/token%2f", "/auth/Token", "/auth/unknown", "/AUTH/token", "/auth/token;x", "*", "/auth/token/x",
+		"/", "/auth", "/auth/", "/auth/api/", "/auth//api", "//auth/api", "/auth/./api", "/auth/x/../api",
+		"/auth/%61pi", "/auth/api%2f", "/auth/Api", "/auth/unknown", "/AUTH/api", "/auth/api;x", "*", "/auth/api/x",
 		"/livez", "/metrics", "http://example.com/auth/unknown",
 	} {
 		for _, method := range []string{"GET", "OPTIONS", "HEAD"} {
@@ -98,7 +98,7 @@ func TestABodyIsNotWaitedFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// The body never comes; exchange fails if the answer waits for it.
-			response, _ := exchange(t, gateway.URL, "POST /auth/token HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "+tenant.Token()+"\r\n"+framing+"\r\n")
+			response, _ := exchange(t, gateway.URL, "POST /auth/api HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "+tenant.Token()+"\r\n"+framing+"\r\n")
 			assert.Equal(t, http.StatusOK, response.StatusCode)
 			assert.True(t, response.Close)
 		})
@@ -137,7 +137,7 @@ func TestRefusalsAreLoggedAtDebugWithTheirCodeAndNothingOfTheToken(t *testing.T)
 	level := new(slog.LevelVar)
 	handler := decide.New(gatewaytest.For(t, tenant.Verifier()), func(string, policy.Outcome) {}, slog.New(slog.NewJSONHandler(&lines, &slog.HandlerOptions{Level: level})))
 	ask := func(token string) {
-		r := httptest.NewRequestWithContext(t.Context(), "GET", "/auth/token", http.NoBody)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/auth/api", http.NoBody)
 		r.Header.Set("Authorization", "Bearer "+token)
 		handler.ServeHTTP(httptest.NewRecorder(), r)
 	}
@@ -147,7 +147,7 @@ func TestRefusalsAreLoggedAtDebugWithTheirCodeAndNothingOfTheToken(t *testing.T)
 	ask(tenant.Token())
 	assert.Empty(t, lines.String())
 	ask(tenant.Token(reachfivetest.Expired(), reachfivetest.Claim("sub", "somebody")))
-	assert.Contains(t, lines.String(), `"msg":"refused","policy":"token","code":"expired"}`)
+	assert.Contains(t, lines.String(), `"msg":"refused","policy":"api","code":"expired"}`)
 	assert.NotContains(t, lines.String(), "somebody")
 	assert.NotContains(t, lines.String(), "eyJ")
 }

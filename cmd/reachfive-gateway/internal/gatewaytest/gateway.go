@@ -34,12 +34,20 @@ func Fields() []header.Field {
 	return []header.Field{
 		{Name: "X-Reachfive-Email", Claim: "email"},
 		{Name: "X-Reachfive-Name", Claim: "name"},
-		{Name: "X-Reachfive-Picture", Claim: "picture"},
 	}
 }
 
-// For makes a policy for each operation of the transport suite but the public
-// one, for which no proxy asks.
+// PolicyOf is the policy of an operation of the transport suite, "" for the
+// public one, for which no proxy asks.
+func PolicyOf(operation reachfivetest.Operation) string {
+	return map[reachfivetest.Operation]string{
+		reachfivetest.OperationToken:    "api",
+		reachfivetest.OperationOptional: "site",
+		reachfivetest.OperationStepUp:   "payout",
+	}[operation]
+}
+
+// For makes the policies of deploy/gateway.yaml: api, site and payout.
 func For(tb testing.TB, v reachfive.TokenVerifier) Policies {
 	tb.Helper()
 	set, mistakes := header.NewSet(Fields())
@@ -48,9 +56,9 @@ func For(tb testing.TB, v reachfive.TokenVerifier) Policies {
 	}
 	policies := Policies{}
 	for _, s := range []policy.Settings{
-		{Name: string(reachfivetest.OperationToken)},
-		{Name: string(reachfivetest.OperationOptional), Optional: true},
-		{Name: string(reachfivetest.OperationStepUp), Checks: []reachfive.Check{reachfive.MaxAge(reachfivetest.StepUpMaxAge)}},
+		{Name: "api"},
+		{Name: "site", Optional: true},
+		{Name: "payout", Checks: []reachfive.Check{reachfive.MaxAge(reachfivetest.StepUpMaxAge)}},
 	} {
 		s.Verifier, s.Headers = v, set
 		policies[s.Name] = policy.New(s)

@@ -26,7 +26,7 @@ func TestTheGatewayPassesTheTransportSuite(t *testing.T) {
 				return reachfivetest.Outcome{Status: "200"} // the proxy does not ask
 			}
 			gateway.TakeReasons()
-			response, _, err := gatewaytest.Get(ctx, http.DefaultClient, gateway.URL+"/auth/"+string(operation), token)
+			response, _, err := gatewaytest.Get(ctx, http.DefaultClient, gateway.URL+"/auth/"+gatewaytest.PolicyOf(operation), token)
 			if err != nil {
 				return reachfivetest.Outcome{Status: gatewaytest.Gone}
 			}
@@ -51,7 +51,7 @@ func answer(t *testing.T, p *policy.Policy, authorization ...string) (*http.Resp
 func TestSeveralCredentialsAreRefusedEvenWhereATokenIsOptional(t *testing.T) {
 	t.Parallel()
 	tenant := reachfivetest.NewTenant(t)
-	optional := gatewaytest.For(t, tenant.Verifier())["optional"]
+	optional := gatewaytest.For(t, tenant.Verifier())["site"]
 	token := "Bearer " + tenant.Token()
 	for name, values := range map[string][]string{
 		"two headers":                          {token, token},
@@ -96,7 +96,7 @@ func TestSeveralCredentialsAreRefusedEvenWhereATokenIsOptional(t *testing.T) {
 func TestAnAcceptedAnswerCarriesEveryNameAndMayNotBeStored(t *testing.T) {
 	t.Parallel()
 	tenant := reachfivetest.NewTenant(t)
-	p := gatewaytest.For(t, tenant.Verifier())["token"]
+	p := gatewaytest.For(t, tenant.Verifier())["api"]
 	response, outcome := answer(t, p, "Bearer "+tenant.Token(
 		reachfivetest.Claim("sub", "AVqvOB58"), reachfivetest.Claim("exp", 4102444800),
 		reachfivetest.Claim("email", "john@example.com"), reachfivetest.Claim("email_verified", true)))
@@ -107,14 +107,14 @@ func TestAnAcceptedAnswerCarriesEveryNameAndMayNotBeStored(t *testing.T) {
 		"X-Reachfive-Decision": {"allow"}, "X-Reachfive-Subject": {"AVqvOB58"},
 		"X-Reachfive-Issuer": {tenant.Issuer()}, "X-Reachfive-Audience": {tenant.ClientID},
 		"X-Reachfive-Expires": {"4102444800"}, "X-Reachfive-Email": {"john@example.com"},
-		"X-Reachfive-Name": {"John Doe"}, "X-Reachfive-Picture": {""},
+		"X-Reachfive-Name": {"John Doe"},
 	}, response.Header)
 }
 
 func TestARefusalCarriesNoIdentity(t *testing.T) {
 	t.Parallel()
 	tenant := reachfivetest.NewTenant(t)
-	p := gatewaytest.For(t, tenant.Verifier())["token"]
+	p := gatewaytest.For(t, tenant.Verifier())["api"]
 	response, outcome := answer(t, p, "Bearer "+tenant.Token(reachfivetest.Expired()))
 	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
 	assert.Equal(t, reachfive.CodeExpired, outcome.Reason)
