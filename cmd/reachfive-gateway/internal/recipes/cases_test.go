@@ -236,7 +236,7 @@ func (r recipe) testNoMark(t *testing.T) {
 	behind := startBackend(t)
 	p := r.run(t, strings.TrimPrefix(other.URL, "http://"), behind.address)
 	for _, path := range []string{"/api/x", "/x", "/payout/x"} {
-		request, err := http.NewRequestWithContext(t.Context(), "GET", p.url(path), http.NoBody)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url(path), http.NoBody)
 		require.NoError(t, err)
 		request.Header.Set("X-Reachfive-Decision", "allow")
 		request.Header.Set("X-Reachfive-Subject", "admin")

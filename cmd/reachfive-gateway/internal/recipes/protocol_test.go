@@ -110,7 +110,7 @@ func (s *scene) testHTTP2(t *testing.T) {
 		s.tenant.Token(reachfivetest.Claim("sub", "real")): http.StatusOK,
 		s.tenant.Token(reachfivetest.Expired()):            http.StatusUnauthorized,
 	} {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+s.secure+"/api/x", http.NoBody)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.secure+"/api/x", http.NoBody)
 		require.NoError(t, err)
 		r.Host = host
 		r.Header.Set("Authorization", "Bearer "+token)

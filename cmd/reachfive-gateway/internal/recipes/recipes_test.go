@@ -11,7 +11,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -166,7 +165,7 @@ func launch(tb testing.TB, listens string, environment []string, name string, ar
 	go func() { ended <- command.Wait() }()
 	tb.Cleanup(func() {
 		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
-		<-ended
+		ended <- <-ended // it has one place, and holds the exit status from now on
 	})
 	deadline := time.Now().Add(30 * time.Second)
 	for {
@@ -195,7 +194,7 @@ func checked(tb testing.TB, environment []string, name string, args ...string) {
 	output, err := command.CombinedOutput()
 	require.NoError(tb, err, "%s", output)
 	for _, word := range []string{"warn", "emerg", "alert"} {
-		require.NotContains(tb, strings.ToLower(string(output)), word, fmt.Sprintf("%s %s", filepath.Base(name), strings.Join(args, " ")))
+		require.NotContains(tb, strings.ToLower(string(output)), word, "%s %s", filepath.Base(name), strings.Join(args, " "))
 	}
 }
 

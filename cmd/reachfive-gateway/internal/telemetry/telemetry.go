@@ -68,7 +68,10 @@ func New() (*Telemetry, error) {
 func (t *Telemetry) Observer() reachfive.Observer { return t.library.Observer() }
 
 // WatchKeys reports the age of a verifier's keys.
-func (t *Telemetry) WatchKeys(v *reachfive.Verifier) error { return t.library.WatchKeys(v) }
+func (t *Telemetry) WatchKeys(v *reachfive.Verifier) error {
+	_, err := t.library.WatchKeys(v)
+	return err
+}
 
 // WatchCertificate reports when a listener's certificate expires.
 func (t *Telemetry) WatchCertificate(listener string, notAfter func() time.Time) error {
