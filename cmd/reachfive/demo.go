@@ -157,7 +157,7 @@ func (c *demoCommand) servePage(ctx context.Context, out *transcript, visitor *b
 		out.line("--ignore-certificate-errors-spki-list=" + spki(visitor.tenant.Certificate()))
 	}
 	domain := visitor.tenant.Domain
-	out.section("The tenant has a certificate of its own, and no name that others know. To see its keys:")
+	out.section("Fetch the tenant's keys (its certificate is self-signed)")
 	out.line("curl --insecure --resolve " + domain + ":127.0.0.1 https://" + domain + "/jwks.json")
 	stayUp(ctx, out, site.URL(port))
 	return nil
