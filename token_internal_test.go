@@ -21,20 +21,20 @@ import (
 	"github.com/reachfive-community/reachfive/internal/keycache"
 )
 
-// What a caller cannot see of the road that a token takes: what the Verifier
-// remembers of it, and what it forgets.
+// These tests are about what a caller cannot see: what a Verifier remembers of a
+// token, and what it forgets.
 
-const roadSecret = "a secret of these tests and of nothing else"
+const clientSecret = "a secret of these tests and of nothing else"
 
-// road is a Verifier with a clock that the test moves.
-type road struct {
+// clocked is a Verifier with a clock that the test moves.
+type clocked struct {
 	*Verifier
 	now time.Time
 }
 
-func newRoad(t *testing.T, opts ...Option) *road {
+func newClocked(t *testing.T, opts ...Option) *clocked {
 	t.Helper()
-	r := &road{now: time.Unix(1_700_000_000, 0)}
+	r := &clocked{now: time.Unix(1_700_000_000, 0)}
 	v, err := New("acme.reach5.net", "client", append([]Option{WithClock(func() time.Time { return r.now })}, opts...)...)
 	require.NoError(t, err)
 	r.Verifier = v
@@ -42,7 +42,7 @@ func newRoad(t *testing.T, opts ...Option) *road {
 }
 
 // knows gives an RS256 Verifier these keys, which never age.
-func (r *road) knows(t *testing.T, jwks ...string) *keySet {
+func (r *clocked) knows(t *testing.T, jwks ...string) *keySet {
 	t.Helper()
 	set, err := parseKeySet([]byte(`{"keys":[` + strings.Join(jwks, ",") + `]}`))
 	require.NoError(t, err)
@@ -51,7 +51,7 @@ func (r *road) knows(t *testing.T, jwks ...string) *keySet {
 }
 
 // signingInput is the token up to its signature; it is good for so long.
-func (r *road) signingInput(t *testing.T, header string, lives time.Duration, sub string) string {
+func (r *clocked) signingInput(t *testing.T, header string, lives time.Duration, sub string) string {
 	t.Helper()
 	payload, err := json.Marshal(map[string]any{
 		"iss": "https://acme.reach5.net", "aud": "client", "sub": sub,
@@ -61,15 +61,15 @@ func (r *road) signingInput(t *testing.T, header string, lives time.Duration, su
 	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(payload)
 }
 
-func (r *road) hs256(t *testing.T, lives time.Duration, sub string) string {
+func (r *clocked) hs256(t *testing.T, lives time.Duration, sub string) string {
 	t.Helper()
 	input := r.signingInput(t, `{"alg":"HS256"}`, lives, sub)
-	mac := hmac.New(sha256.New, []byte(roadSecret))
+	mac := hmac.New(sha256.New, []byte(clientSecret))
 	mac.Write([]byte(input))
 	return input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-func (r *road) rs256(t *testing.T, key *rsa.PrivateKey, header string) string {
+func (r *clocked) rs256(t *testing.T, key *rsa.PrivateKey, header string) string {
 	t.Helper()
 	input := r.signingInput(t, header, time.Hour, "s")
 	sum := sha256.Sum256([]byte(input))
@@ -91,15 +91,15 @@ func publicJWK(kid string, key *rsa.PrivateKey) string {
 		encode(key.N.Bytes()), encode(big.NewInt(int64(key.E)).Bytes()))
 }
 
-func (r *road) accepts(t *testing.T, token string) {
+func (r *clocked) accepts(t *testing.T, token string) {
 	t.Helper()
 	_, err := r.Verify(t.Context(), token)
 	require.NoError(t, err)
 }
 
-// Whoever sends the same token again and again sweeps too.
 func TestHitsAloneDropATokenThatHasExpired(t *testing.T) {
-	r := newRoad(t, WithClientSecret(roadSecret), WithTokenCache(10))
+	t.Parallel()
+	r := newClocked(t, WithClientSecret(clientSecret), WithTokenCache(10))
 	brief, lasting := r.hs256(t, time.Minute, "brief"), r.hs256(t, time.Hour, "lasting")
 	r.accepts(t, brief)
 	r.accepts(t, lasting)
@@ -111,9 +111,9 @@ func TestHitsAloneDropATokenThatHasExpired(t *testing.T) {
 	assert.Equal(t, 1, r.tokens.len())
 }
 
-// And so does a service whose tokens come once each.
 func TestMissesAloneDropATokenThatHasExpired(t *testing.T) {
-	r := newRoad(t, WithClientSecret(roadSecret), WithTokenCache(100))
+	t.Parallel()
+	r := newClocked(t, WithClientSecret(clientSecret), WithTokenCache(100))
 	r.accepts(t, r.hs256(t, time.Minute, "brief"))
 	for n := range 12 {
 		r.now = r.now.Add(10 * time.Second)
@@ -123,7 +123,8 @@ func TestMissesAloneDropATokenThatHasExpired(t *testing.T) {
 }
 
 func TestATokenWhoseKeyIsGoneLeavesTheCache(t *testing.T) {
-	r := newRoad(t, WithTokenCache(10))
+	t.Parallel()
+	r := newClocked(t, WithTokenCache(10))
 	before, after := newRSAKey(t), newRSAKey(t)
 	r.knows(t, publicJWK("k", before))
 	token := r.rs256(t, before, `{"alg":"RS256","kid":"k"}`)
@@ -138,7 +139,8 @@ func TestATokenWhoseKeyIsGoneLeavesTheCache(t *testing.T) {
 }
 
 func TestTheKeyOfTheLastTokenWithoutAKIDIsTriedFirst(t *testing.T) {
-	r := newRoad(t)
+	t.Parallel()
+	r := newClocked(t)
 	keys := []*rsa.PrivateKey{newRSAKey(t), newRSAKey(t)}
 	set := r.knows(t, publicJWK("a", keys[0]), publicJWK("b", keys[1]))
 	r.accepts(t, r.rs256(t, keys[1], `{"alg":"RS256","kid":"b"}`))
@@ -160,6 +162,7 @@ func (m *headerMemo) len() int {
 }
 
 func TestTheHeaderMemoHoldsSixteenHeadersAndStartsAgainWhenFull(t *testing.T) {
+	t.Parallel()
 	var m headerMemo
 	put := func(n int) { m.put(fmt.Sprint("header ", n), joseHeader{kid: fmt.Sprint(n)}) }
 	for n := range 16 {
@@ -179,6 +182,7 @@ func TestTheHeaderMemoHoldsSixteenHeadersAndStartsAgainWhenFull(t *testing.T) {
 }
 
 func TestTheHeaderMemoHoldsNoHeaderOfMoreThan512Bytes(t *testing.T) {
+	t.Parallel()
 	for size, want := range map[int]int{512: 1, 513: 0, 600: 0} {
 		var m headerMemo
 		m.put(strings.Repeat("A", size), joseHeader{})
@@ -186,8 +190,9 @@ func TestTheHeaderMemoHoldsNoHeaderOfMoreThan512Bytes(t *testing.T) {
 	}
 }
 
-// A part of a token that the memo kept would keep all of the token alive.
+// A substring of a token would keep the whole token alive.
 func TestTheHeaderMemoKeepsCopies(t *testing.T) {
+	t.Parallel()
 	token := strings.Repeat("a token ", 100)
 	segment, kid := token[:100], token[200:210]
 	var m headerMemo
