@@ -2,9 +2,6 @@ package reachfive_test
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -83,20 +80,9 @@ func TestErrorsGuideListsEveryCodeWithItsStatus(t *testing.T) {
 		listed[reachfive.Code(match[1])] = status
 	}
 	declared := map[reachfive.Code]int{}
-	file, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, 0)
-	require.NoError(t, err)
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Code" {
-			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-			require.NoError(t, err)
-			declared[reachfive.Code(value)] = reachfive.Code(value).HTTPStatus()
-		}
-		return true
-	})
+	for _, code := range allCodes(t) {
+		declared[code] = code.HTTPStatus()
+	}
 	require.NotEmpty(t, declared)
 	assert.Equal(t, declared, listed)
 }
