@@ -87,3 +87,13 @@ func TestRequireAnswersTheEndOfTheRequestsOwnContext(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
+
+func TestRequireKeepsTheChecksThatItWasGiven(t *testing.T) {
+	t.Parallel()
+	checks := []reachfive.Check{func(context.Context, *reachfive.User) error { return nil }}
+	h := withUser(reachfive.Require(checks...)(http.HandlerFunc(whoAmI)))
+	checks[0] = func(context.Context, *reachfive.User) error { return reachfive.CodeForbidden }
+	if got := send(t, h, get()); got.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -135,4 +136,49 @@ func TestVerifyEventOfACallerThatWentAway(t *testing.T) {
 			Code: "deadline_exceeded", Issuer: "https://" + tenant.Domain, Algorithm: "RS256", Duration: time.Second,
 		}}, events)
 	})
+}
+
+// An alert relies on it: a failed fetch of this cause means that the Verifier has
+// no usable keys, and no fetch of another cause does.
+func TestOnlyAFetchForLackOfKeysHasTheCauseFirst(t *testing.T) {
+	t.Parallel()
+	const maxStale = 2 * time.Hour
+	for name, ask := range map[string]func(context.Context, *reachfive.Verifier, string) error{
+		"Verify": func(ctx context.Context, v *reachfive.Verifier, token string) error {
+			_, err := v.Verify(ctx, token)
+			return err
+		},
+		"HealthCheck": func(ctx context.Context, v *reachfive.Verifier, _ string) error { return v.HealthCheck(ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				tenant := memoryTenant(t)
+				var failed []reachfive.FetchCause
+				v := tenant.Verifier(reachfive.WithMaxStale(maxStale), reachfive.WithObserver(reachfive.Observer{
+					FetchDone: func(_ context.Context, e reachfive.FetchEvent) {
+						if e.Result != "ok" {
+							failed = append(failed, e.Cause)
+						}
+					},
+				}))
+				// causes asks after a while, and returns why fetches have failed since.
+				causes := func(wait time.Duration, usable bool) []reachfive.FetchCause {
+					failed = nil
+					time.Sleep(wait)
+					err := ask(t.Context(), v, tenant.Token())
+					assert.Equal(t, usable, err == nil, "%v", err)
+					synctest.Wait()
+					return failed
+				}
+				tenant.SetDown(true)
+				assert.Equal(t, []reachfive.FetchCause{reachfive.CauseFirst}, causes(0, false), "no keys yet")
+				tenant.SetDown(false)
+				assert.Empty(t, causes(time.Hour, true))
+				tenant.SetDown(true)
+				assert.NotContains(t, causes(time.Hour, true), reachfive.CauseFirst, "the last good keys are usable")
+				assert.Equal(t, []reachfive.FetchCause{reachfive.CauseFirst}, causes(maxStale, false), "no keys any more")
+			})
+		})
+	}
 }
