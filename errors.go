@@ -106,15 +106,15 @@ func (c Code) text() (refusalText, bool) {
 	case CodeUnsupportedAlgorithm:
 		return refusalText{http.StatusUnauthorized, "the token is not signed with the configured algorithm"}, true
 	case CodeUnknownKey:
-		return refusalText{http.StatusUnauthorized, "the provider has no key of the token's kid"}, true
+		return refusalText{http.StatusUnauthorized, "the provider has no key with the token's kid"}, true
 	case CodeKeysUnavailable:
-		return refusalText{http.StatusServiceUnavailable, "the provider's keys cannot be had at the moment"}, true
+		return refusalText{http.StatusServiceUnavailable, "the provider's keys are not available at the moment"}, true
 	case CodeInvalidSignature:
 		return refusalText{http.StatusUnauthorized, "the signature does not verify"}, true
 	case CodeMissingClaim:
 		return refusalText{http.StatusUnauthorized, "a required claim is missing"}, true
 	case CodeInvalidClaim:
-		return refusalText{http.StatusUnauthorized, "a claim is not as an ID token has it"}, true
+		return refusalText{http.StatusUnauthorized, "a claim is not valid in an ID token"}, true
 	case CodeWrongIssuer:
 		return refusalText{http.StatusUnauthorized, "the token is from another issuer"}, true
 	case CodeWrongAudience:
@@ -126,7 +126,7 @@ func (c Code) text() (refusalText, bool) {
 	case CodeWrongNonce:
 		return refusalText{http.StatusUnauthorized, "the token belongs to another sign-in"}, true
 	case CodeWrongAccessToken:
-		return refusalText{http.StatusUnauthorized, "the access token is not the ID token's own"}, true
+		return refusalText{http.StatusUnauthorized, "the access token was not issued with the ID token"}, true
 	case CodeReauthenticationRequired:
 		return refusalText{http.StatusUnauthorized, "a more recent sign-in is required"}, true
 	case CodeInsufficientAuthentication:

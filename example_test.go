@@ -294,5 +294,5 @@ func ExampleWithJWKS() {
 	fmt.Println(reachfive.CodeOf(err))
 	// Output:
 	// k1 2048 bits
-	// reachfive: unknown_key: the provider has no key of the token's kid
+	// reachfive: unknown_key: the provider has no key with the token's kid
 }

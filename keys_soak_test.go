@@ -18,7 +18,7 @@ import (
 func TestKeySoakOfTwoHundredThousandVerificationsLeavesMemoryFlat(t *testing.T) {
 	const phases, workers = 200, 4
 	perPhase := 1000
-	if raceDetector { // under which each takes twenty times as long
+	if raceDetector || testing.Short() { // the race detector makes each take twenty times as long
 		perPhase /= 20
 	}
 	var ahead atomic.Int64
