@@ -45,7 +45,7 @@ func members(n int) string {
 // Names are kept in a table that grows with them, at any depth.
 func TestObjectOfAnySizeHasNoMemberTwice(t *testing.T) {
 	t.Parallel()
-	var r objectReader // one for all, as a Verifier has it
+	var r objectReader // one for many texts, as a Verifier has it
 	for n := 1; n <= 600; n += 1 + n/8 {
 		for _, at := range []int{0, n / 2, n - 1} {
 			plain, escaped := fmt.Sprintf("a%03d", at), fmt.Sprintf(`\u0061%03d`, at)
@@ -55,6 +55,8 @@ func TestObjectOfAnySizeHasNoMemberTwice(t *testing.T) {
 					`{` + twice + `}`, `{"o":{` + twice + `}}`, `{"o":[1,{` + twice + `}]}`, `{"` + name + `":{},"o":[[{"p":{` + twice + `}}]]}`,
 				} {
 					_, err := readObject(&r, text)
+					require.Error(t, err, text)
+					_, err = readObject(new(objectReader), text) // whose table grows
 					require.Error(t, err, text)
 				}
 			}
