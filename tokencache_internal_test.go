@@ -181,6 +181,13 @@ func TestTokenCacheSweepsOneShardACall(t *testing.T) {
 				require.Equal(t, left, c.len(), "idle for %v, then used every %v", idle, between)
 				now = now.Add(between)
 			}
+			if between < tokenSweep/maxTokenShards { // and all is as if there had been no pause
+				c.put(digestOf(0), &User{ExpiresAt: now}, verifiedBy{})
+				for range maxTokenShards {
+					c.sweep(now, 0)
+				}
+				require.Equal(t, 1, c.len(), "idle for %v, then used every %v", idle, between)
+			}
 		}
 	}
 }
