@@ -50,7 +50,7 @@ func TestObjectOfAnySizeHasNoMemberTwice(t *testing.T) {
 		for _, at := range []int{0, n / 2, n - 1} {
 			plain, escaped := fmt.Sprintf("a%03d", at), fmt.Sprintf(`\u0061%03d`, at)
 			for _, name := range []string{plain, escaped} {
-				twice := members(n) + fmt.Sprintf(`"%s":0`, name)
+				twice := members(n) + `"` + name + `":0`
 				for _, text := range []string{
 					`{` + twice + `}`, `{"o":{` + twice + `}}`, `{"o":[1,{` + twice + `}]}`, `{"` + name + `":{},"o":[[{"p":{` + twice + `}}]]}`,
 				} {
