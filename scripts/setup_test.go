@@ -143,8 +143,8 @@ func TestSetupNamesWhatOnlyTheReaderCanBring(t *testing.T) {
 			"macOS", func(m *freshMachine) { m.fake("uname", "echo Darwin"); m.env = []string{"CC=none"} },
 			[]string{"xcode-select --install", "brew install prometheus redis google-chrome"},
 		},
-		{"another system", func(*freshMachine) {}, []string{"install prometheus promtool redis-server chromium with the system's package manager"}},
-		{"Debian without apt", func(m *freshMachine) { m.os("ID=debian") }, []string{"prometheus promtool redis-server chromium: install"}},
+		{"another system", func(*freshMachine) {}, []string{"prometheus promtool redis-server chromium: install them with the system's package manager"}},
+		{"Debian without apt", func(m *freshMachine) { m.os("ID=debian") }, []string{"prometheus promtool redis-server chromium: install them"}},
 		{"Ubuntu, whose chromium is a snap", func(m *freshMachine) { onDebian(m); m.os("ID=ubuntu\nID_LIKE=debian") }, []string{"snap install chromium"}},
 		{
 			"several at once", func(m *freshMachine) { m.without("node"); m.env = []string{"CC=none"} },
