@@ -149,7 +149,7 @@ func pack(dir, goMod, proxy, version string) (string, error) {
 // those who work on the tree.
 func released(path string) bool {
 	switch strings.TrimPrefix(strings.TrimPrefix(path, root), "/") {
-	case "", "reachfivegrpc", "reachfiveotel", "cmd/reachfive",
+	case "", "reachfivegrpc", "reachfiveotel", "reachfiveredis", "cmd/reachfive",
 		"examples": // the command runs the backend of examples/spa
 		return true
 	}
