@@ -41,6 +41,7 @@ func TestExamples(t *testing.T) {
 		"take a client that signs with its secret":      takeAClientThatSignsWithItsSecret,
 		"tell a mistake before they serve anything":     tellAMistakeFirst,
 		"tell in the terminal that a bundle is missing": tellThatABundleIsMissing,
+		"sign out without a redis-server":               signOutWithoutARedisServer,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,6 +125,13 @@ func tellAMistakeFirst(t *testing.T, programs string, _ []string) {
 			assert.NotContains(t, string(printed), "listens")
 		})
 	}
+}
+
+func signOutWithoutARedisServer(t *testing.T, programs string, _ []string) {
+	t.Helper()
+	p := start(t, programs, "go run ./signout", "REDIS_SERVER=there-is-none")
+	assert.Contains(t, strings.Join(p.printed, "\n"), "There is no there-is-none: miniredis, a stand-in inside this process")
+	p.paste(t)
 }
 
 func tellThatABundleIsMissing(t *testing.T, programs string, _ []string) {

@@ -80,19 +80,19 @@ func (f *fakeRedis) xinfo(p *server.Peer, _ []string) {
 		p.WriteError("ERR no such key")
 		return
 	}
-	facts := 3
-	if f.version < "7" {
-		facts = 2
-	}
-	p.WriteMapLen(facts)
+	p.WriteMapLen(4)
+	p.WriteBulk("radix-tree-keys")
+	p.WriteInt(1)
 	p.WriteBulk("length")
 	p.WriteInt(len(f.log.entries))
 	p.WriteBulk("last-generated-id")
 	p.WriteBulk(fmt.Sprintf("%d-%d", f.log.lastMS, f.log.lastSeq))
-	if facts == 3 {
-		p.WriteBulk("entries-added")
-		p.WriteInt(int(f.log.added))
+	name := "entries-added"
+	if f.version < "7" {
+		name = "groups"
 	}
+	p.WriteBulk(name)
+	p.WriteInt(int(f.log.added))
 }
 
 type position struct{ ms, seq int64 }
