@@ -259,6 +259,28 @@ func TestCacheRemembersTheKIDOfAFetchThatWasOvertaken(t *testing.T) {
 	})
 }
 
+// Whoever has waited for a fetch that failed does not wait for another one.
+func TestCacheGivesUpOnAnUnknownKIDAfterAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProvider(t, "a")
+		p.serves("a")
+		p.says("down")
+		_, err := p.knows("x")
+		require.Error(t, err)
+		time.Sleep(time.Second) // the pause is over
+		s, err := p.Current(t.Context())
+		require.NoError(t, err)
+		since := p.Generation()
+		require.Error(t, p.Refresh(t.Context())) // which has no pause of its own
+		before := p.asked()
+		_, err = p.Newer(t.Context(), s, "x", since)
+		require.EqualError(t, err, "status 503")
+		assert.Equal(t, before, p.asked())
+		p.Close()
+	})
+}
+
 func TestCacheForgetsFetchesThatHaveEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
