@@ -1,8 +1,6 @@
 package reachfive_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -13,10 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/internal/reference"
 )
 
-// Tokens made here, with nothing but the standard library, so that no mistake
-// of the package can be on both sides of a test.
+// The tokens of these tests are made with the standard library only, so that a bug
+// of this package cannot be on both sides of a test.
 
 const (
 	testDomain = "acme.reach5.net"
@@ -34,7 +33,8 @@ func hs256Verifier(tb testing.TB, now time.Time, opts ...reachfive.Option) *reac
 	return v
 }
 
-// payload is a good payload at now, with further claims; a nil one is absent.
+// payload returns a payload that is good at now, with further claims. A nil claim
+// is left out.
 func payload(now time.Time, further map[string]any) map[string]any {
 	claims := map[string]any{
 		"iss": "https://" + testDomain, "aud": []string{testClient}, "sub": "AVqvOB58Fg6nZfQ0ZqXt",
@@ -62,11 +62,7 @@ func hs256Raw(header, payload string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(hs256Signature(signed))
 }
 
-func hs256Signature(signed string) []byte {
-	mac := hmac.New(sha256.New, []byte(testSecret))
-	mac.Write([]byte(signed))
-	return mac.Sum(nil)
-}
+func hs256Signature(signed string) []byte { return reference.HMAC([]byte(testSecret), signed) }
 
 // roundTripper answers requests without a server.
 type roundTripper func(*http.Request) (*http.Response, error)

@@ -2,7 +2,6 @@ package reachfive
 
 import (
 	"crypto"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachfive-community/reachfive/internal/keycache"
+	"github.com/reachfive-community/reachfive/internal/reference"
 )
 
 // These tests are about what a caller cannot see: what a Verifier remembers of a
@@ -64,9 +64,7 @@ func (r *clocked) signingInput(t *testing.T, header string, lives time.Duration,
 func (r *clocked) hs256(t *testing.T, lives time.Duration, sub string) string {
 	t.Helper()
 	input := r.signingInput(t, `{"alg":"HS256"}`, lives, sub)
-	mac := hmac.New(sha256.New, []byte(clientSecret))
-	mac.Write([]byte(input))
-	return input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	return input + "." + base64.RawURLEncoding.EncodeToString(reference.HMAC([]byte(clientSecret), input))
 }
 
 func (r *clocked) rs256(t *testing.T, key *rsa.PrivateKey, header string) string {

@@ -19,9 +19,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The corpora of testdata/wycheproof and testdata/cookbook, which nobody here
-// wrote. Their payloads are no JWTs, so that they are put to the first four
-// steps of the road: the gate, the header, the key and the signature.
+// These tests use the corpora of testdata/wycheproof and testdata/cookbook, which
+// others wrote. Their payloads are not JWTs, so they go through the first four
+// steps only: the text, the header, the key and the signature.
 
 func readCorpus(t *testing.T, path string, into any) {
 	t.Helper()
@@ -43,7 +43,7 @@ func (k *corpusJWK) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*plain)(k))
 }
 
-// public takes out what is private, as a provider does that publishes a key.
+// public returns the key without its private members, as a provider publishes it.
 func (k *corpusJWK) public(t *testing.T) json.RawMessage {
 	t.Helper()
 	var members map[string]json.RawMessage
@@ -56,8 +56,8 @@ func (k *corpusJWK) public(t *testing.T) json.RawMessage {
 	return text
 }
 
-// verifiers are the two that a deployment can have for this key: it is a client
-// secret, or it is what the provider publishes. fetches counts for the latter.
+// verifiers returns one that uses the key as a client secret and one whose provider
+// publishes it. fetches counts the requests of the latter.
 func (k *corpusJWK) verifiers(t *testing.T) (hs, rs *Verifier, fetches *int) {
 	t.Helper()
 	secret, err := base64.RawURLEncoding.DecodeString(k.K)
@@ -88,7 +88,7 @@ type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// firstSteps takes a token as far as its signature.
+// firstSteps verifies a token up to its signature.
 func firstSteps(t *testing.T, v *Verifier, token string) error {
 	t.Helper()
 	c, err := splitToken(token)
@@ -99,7 +99,7 @@ func firstSteps(t *testing.T, v *Verifier, token string) error {
 		s := &buffers{token: []byte(token)}
 		_, err = v.verifySignature(t.Context(), c, s, new(eventFacts))
 	}
-	if err != nil { // and the whole road agrees
+	if err != nil { // Verify must agree
 		_, whole := v.Verify(t.Context(), token)
 		require.Error(t, whole)
 	}
@@ -122,7 +122,7 @@ type wycheproofFile struct {
 	}
 }
 
-// compactOf is the text that somebody would send as a token.
+// compactOf returns the text that a client would send as a token.
 func compactOf(t *testing.T, raw json.RawMessage) string {
 	t.Helper()
 	var text string
@@ -133,7 +133,8 @@ func compactOf(t *testing.T, raw json.RawMessage) string {
 	return text
 }
 
-// deviations are valid by the corpus and refused here, each for its reason.
+// deviations are the tests that are valid by the corpus and refused here, with the
+// reason.
 type deviations map[int]string
 
 func (d deviations) run(t *testing.T, path string) (accepted, refused int) {

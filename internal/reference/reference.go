@@ -51,12 +51,17 @@ func (c Config) Verify(token string) Refusal {
 
 func (c Config) signed(text string, signature []byte) bool {
 	if c.Algorithm == "HS256" {
-		mac := hmac.New(sha256.New, c.Secret)
-		mac.Write([]byte(text))
-		return hmac.Equal(mac.Sum(nil), signature)
+		return hmac.Equal(HMAC(c.Secret, text), signature)
 	}
 	sum := sha256.Sum256([]byte(text))
 	return rsa.VerifyPKCS1v15(c.Key, crypto.SHA256, sum[:], signature) == nil
+}
+
+// HMAC is the HS256 signature over text. Tests sign their tokens with it.
+func HMAC(secret []byte, text string) []byte {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
 }
 
 // Gate splits and decodes a compact serialization if it is the canonical one.
