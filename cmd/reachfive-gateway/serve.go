@@ -11,6 +11,7 @@ import (
 	"github.com/reachfive-community/reachfive"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/config"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/decide"
+	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/extauthz"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/policy"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/serve"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/telemetry"
@@ -66,8 +67,10 @@ func (c *serveCommand) Run(ctx context.Context, env environment) (err error) {
 	if err := watchKeys(policies, metrics); err != nil {
 		return err
 	}
+	handler := decide.New(policies, metrics.Observe, log)
 	gateway, err := serve.Start(ctx, cfg, serve.Parts{
-		Decide:           decide.New(policies, metrics.Observe, log),
+		Decide:           handler,
+		Authorization:    extauthz.New(handler, cfg.DefaultPolicy),
 		Health:           policies.Health,
 		Metrics:          metrics.Handler(),
 		Log:              log,

@@ -9,10 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"golang.org/x/net/netutil"
 
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/config"
@@ -27,21 +28,25 @@ const (
 
 // Parts are what a Gateway serves.
 type Parts struct {
-	Decide  http.Handler
-	Health  func(context.Context) map[string]error // for /readyz
-	Metrics http.Handler
-	Log     *slog.Logger
+	Decide http.Handler
+	// Authorization is for the gRPC listener.
+	Authorization authv3.AuthorizationServer
+	Health        func(context.Context) map[string]error // for /readyz
+	Metrics       http.Handler
+	Log           *slog.Logger
 	// WatchCertificate is told of each listener with TLS.
 	WatchCertificate func(listener string, notAfter func() time.Time) error
 }
 
 // Gateway is the running listeners.
 type Gateway struct {
-	cfg      *config.Config
-	log      *slog.Logger
-	draining atomic.Bool
-	servers  []*server
-	failed   chan error
+	cfg     *config.Config
+	parts   Parts
+	log     *slog.Logger
+	end     sync.Once
+	ending  chan struct{} // closed when the drain begins
+	servers []*server
+	failed  chan error
 }
 
 // server is one listener and what it serves.
@@ -55,13 +60,15 @@ type server struct {
 // Start opens all listeners and serves on them. Its error names everything that
 // could not be opened, and then nothing is served.
 func Start(ctx context.Context, cfg *config.Config, parts Parts) (*Gateway, error) {
-	g := &Gateway{cfg: cfg, log: parts.Log, failed: make(chan error, 3)}
+	g := &Gateway{cfg: cfg, parts: parts, log: parts.Log, ending: make(chan struct{}), failed: make(chan error, 3)}
 	var errs []error
-	if cfg.Decision != nil {
-		errs = append(errs, g.open(ctx, "decision", cfg.Decision.Address, cfg.Decision.TLS, []string{"h2", "http/1.1"}, parts, g.httpServer("decision", g.closing(parts.Decide))))
+	if l := cfg.Decision; l != nil {
+		errs = append(errs, g.open(ctx, l.Address, l.TLS, []string{"h2", "http/1.1"}, g.httpServer("decision", g.closing(parts.Decide))))
 	}
-	health := &healthHandler{health: parts.Health, metrics: parts.Metrics, draining: &g.draining}
-	errs = append(errs, g.open(ctx, "health", cfg.Health.Address, nil, nil, parts, g.httpServer("health", health)))
+	if l := cfg.GRPC; l != nil {
+		errs = append(errs, g.open(ctx, l.Address, l.TLS, []string{"h2"}, g.grpcServer(parts.Authorization)))
+	}
+	errs = append(errs, g.open(ctx, cfg.Health.Address, nil, nil, g.httpServer("health", http.HandlerFunc(g.serveHealth))))
 	if err := errors.Join(errs...); err != nil {
 		for _, s := range g.servers {
 			_ = s.listener.Close()
@@ -80,14 +87,15 @@ func Start(ctx context.Context, cfg *config.Config, parts Parts) (*Gateway, erro
 }
 
 // open listens for a server.
-func (g *Gateway) open(ctx context.Context, name, address string, files *config.TLS, protocols []string, parts Parts, s *server) error {
+func (g *Gateway) open(ctx context.Context, address string, files *config.TLS, protocols []string, s *server) error {
+	name := s.name
 	var secure *tls.Config
 	if files != nil {
 		cert, err := loadCertificate(*files, protocols, g.log)
 		if err != nil {
 			return fmt.Errorf("%s.%w", name, err)
 		}
-		if err := parts.WatchCertificate(name, cert.NotAfter); err != nil {
+		if err := g.parts.WatchCertificate(name, cert.NotAfter); err != nil {
 			return err
 		}
 		secure = cert.serverConfig()
@@ -134,11 +142,20 @@ func (g *Gateway) httpServer(name string, handler http.Handler) *server {
 // that none is closed while a request is on its way.
 func (g *Gateway) closing(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if g.draining.Load() {
+		if g.isEnding() {
 			w.Header().Set("Connection", "close")
 		}
 		handler.ServeHTTP(w, r)
 	})
+}
+
+func (g *Gateway) isEnding() bool {
+	select {
+	case <-g.ending:
+		return true
+	default:
+		return false
+	}
 }
 
 // Address is where a listener listens, "" if there is none of this name.
@@ -158,7 +175,7 @@ func (g *Gateway) Failed() <-chan error { return g.failed }
 // requests are served for drain.delay, and those under way then have
 // drain.timeout to finish. It waits no longer if ctx ends.
 func (g *Gateway) Drain(ctx context.Context) error {
-	g.draining.Store(true)
+	g.end.Do(func() { close(g.ending) })
 	g.log.Info("draining", "delay", g.cfg.Drain.Delay.String(), "timeout", g.cfg.Drain.Timeout.String())
 	select {
 	case <-time.After(g.cfg.Drain.Delay):

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/reachfive-community/reachfive"
@@ -14,15 +13,37 @@ import (
 // a second by default; the manifests allow more.
 const readyWithin = 2 * time.Second
 
-// healthHandler serves the probes and the metrics.
-type healthHandler struct {
-	health   func(context.Context) map[string]error
-	metrics  http.Handler
-	draining *atomic.Bool
+// readiness is the body of /readyz.
+type readiness struct {
+	Status  string            `json:"status"`
+	Tenants map[string]string `json:"tenants,omitempty"`
 }
 
-// ServeHTTP implements http.Handler.
-func (h *healthHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// readiness is 200 while the tokens of at least one tenant can be decided. One
+// tenant's outage must not take the others away; its own requests get 503.
+func (g *Gateway) readiness(ctx context.Context) (answer readiness, status int) {
+	if g.isEnding() {
+		return readiness{Status: "draining"}, http.StatusServiceUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	answer, status = readiness{Status: "not ready", Tenants: map[string]string{}}, http.StatusServiceUnavailable
+	for tenant, err := range g.parts.Health(ctx) {
+		switch code := reachfive.CodeOf(err); {
+		case err == nil:
+			answer.Tenants[tenant], answer.Status = "ready", "ready"
+			status = http.StatusOK
+		case code != "":
+			answer.Tenants[tenant] = string(code)
+		default:
+			answer.Tenants[tenant] = "the keys did not come in time"
+		}
+	}
+	return answer, status
+}
+
+// serveHealth serves the probes and the metrics.
+func (g *Gateway) serveHealth(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "GET or HEAD only", http.StatusMethodNotAllowed)
@@ -32,44 +53,13 @@ func (h *healthHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/livez":
 		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 	case "/readyz":
-		h.ready(w, r)
+		answer, status := g.readiness(r.Context())
+		writeJSON(w, status, answer)
 	case "/metrics":
-		h.metrics.ServeHTTP(w, r)
+		g.parts.Metrics.ServeHTTP(w, r)
 	default:
 		http.NotFound(w, r)
 	}
-}
-
-// ready answers 200 while the tokens of at least one tenant can be decided. One
-// tenant's outage must not take the others away; its own requests get 503.
-func (h *healthHandler) ready(w http.ResponseWriter, r *http.Request) {
-	answer := struct {
-		Status  string            `json:"status"`
-		Tenants map[string]string `json:"tenants,omitempty"`
-	}{Status: "ready", Tenants: map[string]string{}}
-	if h.draining.Load() {
-		answer.Status = "draining"
-		writeJSON(w, http.StatusServiceUnavailable, answer)
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
-	defer cancel()
-	status := http.StatusServiceUnavailable
-	for tenant, err := range h.health(ctx) {
-		switch code := reachfive.CodeOf(err); {
-		case err == nil:
-			answer.Tenants[tenant] = "ready"
-			status = http.StatusOK
-		case code != "":
-			answer.Tenants[tenant] = string(code)
-		default:
-			answer.Tenants[tenant] = "the keys did not come in time"
-		}
-	}
-	if status != http.StatusOK {
-		answer.Status = "not ready"
-	}
-	writeJSON(w, status, answer)
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
