@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// caches runs BenchmarkTokenCache of the root package, which alone reaches our
-// cache, and of this one by turns.
+// caches runs BenchmarkTokenCache of this package and of the root package by
+// turns. Only the root package can reach our cache.
 func (b *bench) caches() string {
 	dir, err := os.MkdirTemp("", "caches")
 	check(err)
@@ -30,8 +30,7 @@ func (b *bench) caches() string {
 	figures := map[string]map[string][]float64{}
 	var names []string
 	line := regexp.MustCompile(`(?m)^BenchmarkTokenCache/([^/]+)/(\w+?)(?:-\d+)?\s+\d+\s+(.*)$`)
-	rounds := max(3, b.rounds/60)
-	for range rounds {
+	for range b.runs {
 		for _, binary := range binaries {
 			run := exec.CommandContext(ctx, binary, "-test.run=^$", "-test.bench=^BenchmarkTokenCache$", "-test.benchtime=150ms") //nolint:gosec // built above
 			run.Dir = dir
@@ -61,10 +60,12 @@ func (b *bench) caches() string {
 			if len(figures[name][unit]) == 0 {
 				panic("no figure of " + name + " for " + unit)
 			}
-			row = append(row, fmt.Sprintf("%.0f", median(figures[name][unit])))
+			values := figures[name][unit]
+			row = append(row, fmt.Sprintf("%.0f", median(values)))
+			b.steady.add(name+" "+unit, spread(values))
 		}
 		rows = append(rows, row)
 	}
-	return "10,000 entries, digests of 32 bytes, pointers to a User; medians of " + fmt.Sprint(rounds) + " runs by turns:\n\n" +
+	return "10,000 entries, digests of 32 bytes, pointers to a User; medians of " + fmt.Sprint(b.runs) + " runs by turns:\n\n" +
 		table([]string{"", "hit, ns", "hit, all cores, ns", "put and evict, ns", "hot tokens known in a flood, %", "bytes an entry"}, rows)
 }

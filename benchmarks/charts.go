@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"image/color"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -21,7 +19,7 @@ func otherColor() color.Color { return color.RGBA{R: 0xa9, G: 0xb4, B: 0xbf, A: 
 func isOurs(name string) bool { return strings.HasPrefix(name, ours) }
 
 // verifyChart draws the ratios to the floor as bars.
-func (b *bench) verifyChart(results []result) error {
+func (b *bench) verifyChart(results []result) {
 	p := newPlot("RS256 verification, time relative to the bare signature")
 	p.X.Label.Text = "1 = SHA-256 + RSA-2048, and nothing else"
 	p.X.Min = 0
@@ -46,27 +44,23 @@ func (b *bench) verifyChart(results []result) error {
 		color  color.Color
 	}{{others, otherColor()}, {mine, oursColor()}} {
 		bars, err := plotter.NewBarChart(series.values, vg.Points(14))
-		if err != nil {
-			return err
-		}
+		check(err)
 		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, series.color, 0
 		p.Add(bars)
 	}
 	text, err := plotter.NewLabels(labels)
-	if err != nil {
-		return err
-	}
+	check(err)
 	for i := range text.TextStyle {
 		text.TextStyle[i].Font.Size = vg.Points(9)
 	}
 	p.Y.Padding = vg.Points(22)
 	p.Add(text)
 	p.NominalY(names...)
-	return save(p, 8.5*vg.Centimeter, filepath.Join(b.docs, "performance-verify.svg"))
+	b.charts = append(b.charts, drawn("performance-verify.svg", p, 8.5*vg.Centimeter))
 }
 
 // sizeChart draws the time over the size of the token.
-func (b *bench) sizeChart(g *grown) error {
+func (b *bench) sizeChart(g *grown) {
 	p := newPlot("RS256 verification by size of the token")
 	p.X.Label.Text, p.Y.Label.Text = "KiB", "µs"
 	p.X.Min, p.Y.Min = 0, 0
@@ -84,30 +78,25 @@ func (b *bench) sizeChart(g *grown) error {
 		color.RGBA{R: 0xe0, G: 0x5c, B: 0x9c, A: 0xff},
 		color.RGBA{R: 0x2e, G: 0x3a, B: 0x87, A: 0xff},
 	}
-	for i, name := range g.names {
+	for i, name := range g.uncached() {
 		points := make(plotter.XYs, len(g.at))
 		for j, at := range g.at {
 			points[j] = plotter.XY{X: kibibytes(at), Y: g.times[name][j]}
 		}
 		line, err := plotter.NewLine(points)
-		if err != nil {
-			return err
-		}
+		check(err)
 		line.Width, line.Color = vg.Points(1.2), shades[i%len(shades)]
 		if isOurs(name) {
 			line.Width, line.Color = vg.Points(2.5), oursColor()
-			if name != ours {
-				line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
-			}
 		}
 		p.Add(line)
 		p.Legend.Add(name, line)
 	}
-	return save(p, 11*vg.Centimeter, filepath.Join(b.docs, "performance-size.svg"))
+	b.charts = append(b.charts, drawn("performance-size.svg", p, 11*vg.Centimeter))
 }
 
-// newPlot is set in a sans serif that has the widths of Arial and Helvetica, so
-// that a reader without it sees the text where it was put.
+// newPlot uses a sans serif that has the widths of Arial and Helvetica, so that
+// the text fits for a reader who does not have it.
 func newPlot(title string) *plot.Plot {
 	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 	p := plot.New()
@@ -124,24 +113,26 @@ func newPlot(title string) *plot.Plot {
 	return p
 }
 
-// save writes the chart as SVG, its text in whatever sans serif there is.
-func save(p *plot.Plot, height vg.Length, path string) error {
-	drawing, err := p.WriterTo(18*vg.Centimeter, height, "svg")
-	if err != nil {
-		return err
-	}
-	var svg bytes.Buffer
-	if _, err := drawing.WriteTo(&svg); err != nil {
-		return err
-	}
-	text := strings.NewReplacer(
-		"font-family:Liberation Sans", "font-family:Liberation Sans,Arial,Helvetica,sans-serif",
-		"font-family:Liberation Serif", "font-family:Liberation Sans,Arial,Helvetica,sans-serif",
-	).Replace(svg.String())
-	return os.WriteFile(path, []byte(text), 0o644) //nolint:gosec // a picture for everybody
+// chart is a picture that belongs to a section.
+type chart struct {
+	file string
+	svg  string
 }
 
-// wholeTicks are the usual ticks with whole numbers.
+// drawn is the plot as SVG, its text in whatever sans serif the reader has.
+func drawn(file string, p *plot.Plot, height vg.Length) chart {
+	drawing, err := p.WriterTo(18*vg.Centimeter, height, "svg")
+	check(err)
+	var svg bytes.Buffer
+	_, err = drawing.WriteTo(&svg)
+	check(err)
+	return chart{file, strings.NewReplacer(
+		"font-family:Liberation Sans", "font-family:Liberation Sans,Arial,Helvetica,sans-serif",
+		"font-family:Liberation Serif", "font-family:Liberation Sans,Arial,Helvetica,sans-serif",
+	).Replace(svg.String())}
+}
+
+// wholeTicks are the default ticks with whole numbers.
 type wholeTicks struct{}
 
 // Ticks implements plot.Ticker.

@@ -1,48 +1,53 @@
 package main
 
 import (
-	"context"
+	"bytes"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
-func TestEveryContestantDoesWhatItIsTimedFor(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	p := newProvider(2, true)
-	defer p.Close()
-	token := rs256(p.keys[0], "key-0", payload(0))
-	tampered := rs256(p.keys[1], "key-0", payload(0))
-	for _, l := range libraries() {
-		t.Run(l.name, func(t *testing.T) {
-			v := l.rs256(ctx, p.url(), &p.keys[0].PublicKey)
-			if err := v(ctx, token); err != nil {
-				t.Error(err)
-			}
-			if v(ctx, tampered) == nil {
-				t.Error("a token of another key was accepted")
-			}
-			if l.hs256 == nil {
-				return
-			}
-			v = l.hs256()
-			if err := v(ctx, hs256(payload(0))); err != nil {
-				t.Error(err)
-			}
-			if v(ctx, token) == nil {
-				t.Error("a token of another algorithm was accepted")
-			}
-		})
-	}
-	once := track{rounds: 1, turn: time.Microsecond, parallel: 2}
-	for _, r := range once.race(field(ctx, p, token)) { // panics if one fails
-		if r.time <= 0 || r.ratio <= 0 {
-			t.Errorf("%s: no figures", r.name)
+func TestEveryTableIsMadeFromASteadyRun(t *testing.T) {
+	t.Parallel()
+	docs := t.TempDir()
+	page := filepath.Join(docs, "performance.md")
+	require.NoError(t, os.WriteFile(page, []byte("<!-- verify -->\nold\n<!-- /verify -->\n<!-- keys -->\nold\n<!-- /keys -->\n"), 0o600))
+	var log bytes.Buffer
+	b := &bench{track: track{steady: &steadiness{}}, docs: docs, bound: 0.1, tries: 2, out: io.Discard, log: &log}
+	calls := 0
+	measured := func(spreads ...float64) func(*bench) string {
+		calls = 0
+		return func(b *bench) string {
+			b.steady.add("a contestant", spreads[calls])
+			b.charts = append(b.charts, chart{"chart.svg", fmt.Sprint(calls)})
+			calls++
+			return fmt.Sprintf("try %d", calls)
 		}
 	}
+
+	assert.False(t, b.measure([]section{{"verify", measured(0.11, 5)}}))
+	assert.Equal(t, 2, calls)
+	assert.Contains(t, log.String(), "NOT WRITTEN, because the runs differ by more than 10 %: verify.")
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), "try")
+	assert.NoFileExists(t, filepath.Join(docs, "chart.svg"))
+
+	log.Reset()
+	assert.True(t, b.measure([]section{{"verify", measured(0.5, 0.1)}}))
+	assert.NotContains(t, log.String(), "NOT WRITTEN")
+	text, err = os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "<!-- verify -->\ntry 2\n")
+	chart, err := os.ReadFile(filepath.Join(docs, "chart.svg"))
+	require.NoError(t, err)
+	assert.Equal(t, "1", string(chart), "the chart of the run that was thrown away")
 }
 
 func TestReplaceWritesBetweenTheMarkersAndNowhereElse(t *testing.T) {

@@ -19,21 +19,25 @@ type contestant struct {
 	want bool         // whether run is to return no error
 }
 
-// result is what came out for one contestant.
+// result is what came out for one contestant. Every figure of a run is a median
+// over its rounds, and every figure here is a median over the runs.
 type result struct {
 	name   string
-	time   time.Duration // median of one operation
-	ratio  float64       // median over the rounds, to the first contestant
-	beyond float64       // median of the difference to the second one, in the first one's time
+	time   time.Duration // of one operation
+	ratio  float64       // to the first contestant, within a round
+	beyond float64       // the difference to the second one, in the first one's time
+	spread float64       // of the ratio over the runs; of the first contestant's time
 	allocs float64
 	bytes  float64
 }
 
 // track is how a race is run.
 type track struct {
-	rounds   int
+	runs     int
+	rounds   int           // of a run
 	turn     time.Duration // of one contestant in one round
 	parallel int           // goroutines; 1 is serial
+	steady   *steadiness   // collects the spreads; nil if nobody asks
 }
 
 // race times the contestants. All of them must do what they are meant to.
@@ -47,28 +51,50 @@ func (t track) race(contestants []contestant) []result {
 		}
 		iterations[i] = calibrate(c.run, t.turn)
 	}
-	times := make([][]float64, len(contestants))
+	times := make([][][]float64, t.runs) // by run, contestant and round
 	order := make([]int, len(contestants))
 	for i := range order {
 		order[i] = i
 	}
-	for range t.rounds {
-		runtime.GC()                                                                         // one's garbage is not another's pause
-		rand.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] }) //nolint:gosec // no secret
-		for _, i := range order {
-			times[i] = append(times[i], t.once(contestants[i].run, iterations[i]))
+	for run := range t.runs {
+		times[run] = make([][]float64, len(contestants))
+		for range t.rounds {
+			runtime.GC()                                                                         // one's garbage is not another's pause
+			rand.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] }) //nolint:gosec // no secret
+			for _, i := range order {
+				times[run][i] = append(times[run][i], t.once(contestants[i].run, iterations[i]))
+			}
 		}
 	}
-	results := make([]result, len(contestants))
+	results := summarize(times)
 	for i, c := range contestants {
-		ratios, beyond := make([]float64, t.rounds), make([]float64, t.rounds)
-		for r := range t.rounds {
-			ratios[r] = times[i][r] / times[0][r]
-			beyond[r] = (times[i][r] - times[min(1, len(times)-1)][r]) / times[0][r]
+		r := &results[i]
+		r.name, r.allocs, r.bytes = c.name, testing.AllocsPerRun(100, func() { _ = c.run() }), bytesPerRun(c.run)
+		t.steady.add(c.name, r.spread)
+	}
+	return results
+}
+
+// summarize makes the figures of times in nanoseconds, which are by run,
+// contestant and round.
+func summarize(times [][][]float64) []result {
+	results := make([]result, len(times[0]))
+	for i := range results {
+		var nanoseconds, ratios, beyond []float64
+		for _, run := range times {
+			first, second := run[0], run[min(1, len(run)-1)]
+			rounds := len(first)
+			ratio, difference := make([]float64, rounds), make([]float64, rounds)
+			for r := range rounds {
+				ratio[r] = run[i][r] / first[r]
+				difference[r] = (run[i][r] - second[r]) / first[r]
+			}
+			nanoseconds = append(nanoseconds, median(run[i]))
+			ratios, beyond = append(ratios, median(ratio)), append(beyond, median(difference))
 		}
-		results[i] = result{
-			name: c.name, time: time.Duration(median(times[i])), ratio: median(ratios), beyond: median(beyond),
-			allocs: testing.AllocsPerRun(100, func() { _ = c.run() }), bytes: bytesPerRun(c.run),
+		results[i] = result{time: time.Duration(median(nanoseconds)), ratio: median(ratios), beyond: median(beyond), spread: spread(ratios)}
+		if i == 0 {
+			results[i].spread = spread(nanoseconds)
 		}
 	}
 	return results
@@ -135,4 +161,26 @@ func bytesPerRun(run func() error) float64 {
 func median[T cmp.Ordered](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
+}
+
+// spread is the range of the values without the lowest and the highest one, in
+// parts of their median. With fewer than five it is the whole range.
+func spread(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	if len(sorted) >= 5 {
+		sorted = sorted[1 : len(sorted)-1]
+	}
+	return (sorted[len(sorted)-1] - sorted[0]) / median(sorted)
+}
+
+// steadiness is the widest spread of a section, and whose it is.
+type steadiness struct {
+	name   string
+	spread float64
+}
+
+func (s *steadiness) add(name string, spread float64) {
+	if s != nil && spread > s.spread {
+		s.name, s.spread = name, spread
+	}
 }

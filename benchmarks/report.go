@@ -63,6 +63,10 @@ func ratio(r float64) string {
 	return fmt.Sprintf("%.2f", r)
 }
 
+func rate(r result) string { return fmt.Sprintf("%.0f", 1e9/float64(r.time)) }
+
+func percent(part float64) string { return fmt.Sprintf("%.0f %%", 100*part) }
+
 // kibibytes reads a column of the size table back.
 func kibibytes(at string) float64 {
 	number, _, _ := strings.Cut(at, " ")

@@ -70,7 +70,7 @@ func (b *bench) middleware() string {
 		table([]string{"", "µs", "to the floor", "beyond Verify, in floors", "allocations"}, rows)
 }
 
-// refusals times the noes of every library.
+// refusals times what each library does with a token that it refuses.
 func (b *bench) refusals() string {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -78,8 +78,8 @@ func (b *bench) refusals() string {
 	defer p.Close()
 	defer other.Close()
 	if p.keys[0].N.Cmp(other.keys[0].N) < 0 {
-		// A signature above the modulus is refused before the arithmetic
-		// begins. The other key's shall be below, in every run.
+		// A library refuses a signature above the modulus before it computes
+		// anything, so the other key's modulus has to be the smaller one.
 		p, other = other, p
 	}
 	good := rs256(p.keys[0], "key-0", payload(0))
@@ -96,24 +96,23 @@ func (b *bench) refusals() string {
 	verifiers := map[string]verify{}
 	for _, l := range libraries() {
 		head = append(head, l.name)
-		verifiers[l.name] = l.rs256(ctx, p.url(), &p.keys[0].PublicKey)
-		check(verifiers[l.name](ctx, good)) // keys at hand
+		v := l.rs256(ctx, p.url(), &p.keys[0].PublicKey)
+		check(entry(ctx, l.name, v, good).run()) // keys at hand
 		for range 3 {
-			_ = verifiers[l.name](ctx, refused[4].token) // budgets spent
+			_, _ = v(ctx, encode(refused[4].token)) // budgets spent
 		}
+		verifiers[l.name] = v
 	}
-	short := b.track
-	short.rounds = max(10, b.rounds/3)
 	var rows [][]string
 	for _, r := range refused {
 		contestants := []contestant{{"floor", floorRSA(&p.keys[0].PublicKey, good), true}}
 		for _, name := range head[1:] {
-			v := verifiers[name]
-			accepts := v(ctx, r.token) == nil
-			contestants = append(contestants, contestant{name, func() error { return v(ctx, r.token) }, accepts})
+			c := entry(ctx, name, verifiers[name], r.token)
+			c.want = c.run() == nil
+			contestants = append(contestants, c)
 		}
 		row := []string{r.name}
-		for i, result := range short.race(contestants)[1:] {
+		for i, result := range b.short().race(contestants)[1:] {
 			cell := fmt.Sprintf("%s (%.0f)", ratio(result.ratio), result.allocs)
 			if contestants[i+1].want {
 				cell = "accepted"
