@@ -172,7 +172,8 @@ func WithClock(now func() time.Time) Option {
 // WithTokenCache keeps the outcome of up to entries verifications, so that the
 // signature of a token is verified once, not at each request. The decision stays
 // the same: times and Checks are evaluated on every call, and the tokens of a key
-// end when the provider removes it. The default, 0, is no cache.
+// end when the provider removes it. Tokens of more than 4 KiB are not kept, so an
+// entry takes at most about 9 KiB of memory. The default, 0, is no cache.
 func WithTokenCache(entries int) Option {
 	return func(c *config) {
 		if entries < 0 {

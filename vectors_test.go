@@ -19,7 +19,7 @@ import (
 	"github.com/reachfive-community/reachfive/internal/vectors"
 )
 
-// serving is a client to whom every address answers with document.
+// serving returns a client that gets document from every address.
 func serving(document []byte) *http.Client {
 	return &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{
@@ -46,8 +46,7 @@ func vectorFiles(t testing.TB) map[string]vectors.File {
 	return files
 }
 
-// vectorVerifier is the Verifier, and the checks of the call, that a vector
-// asks for.
+// vectorVerifier returns the Verifier and the checks that a vector asks for.
 func vectorVerifier(t testing.TB, file vectors.File, v vectors.Vector, further ...reachfive.Option) (*reachfive.Verifier, []reachfive.Check) {
 	t.Helper()
 	opts := append([]reachfive.Option{
@@ -105,7 +104,7 @@ func vectorChecks(c *vectors.Checks) (checks []reachfive.Check) {
 	return checks
 }
 
-// verdict is what a vector calls the outcome.
+// verdict returns what a vector calls the outcome.
 func verdict(err error) string {
 	if err == nil {
 		return vectors.Accept
@@ -113,8 +112,8 @@ func verdict(err error) string {
 	return string(reachfive.CodeOf(err))
 }
 
-// Every vector goes its road twice, by a Verifier with a token cache and by
-// one without: what is remembered of the first time must not change the second.
+// Each vector is verified twice, with a token cache and without one: what a Verifier
+// remembers of the first time must not change the second.
 func TestVectors(t *testing.T) {
 	t.Parallel()
 	verdicts := make(map[string]int)
@@ -139,9 +138,8 @@ func TestVectors(t *testing.T) {
 	t.Logf("vectors by verdict: %v", verdicts)
 }
 
-// vectorRules are the rules of the design's sections 3 and 8 that a token can
-// keep or break, and the admission of keys of section 5. Each has a vector that
-// is refused and its neighbour that is accepted.
+// vectorRules are the rules that a token or a key can break. Each has a vector that
+// is refused and a similar one that is accepted.
 func vectorRules() []string {
 	return []string{
 		"3.1 size", "3.1 dots", "3.1 segments", "3.1 compact", "3.1 alphabet", "3.1 trailing bits",
@@ -207,7 +205,7 @@ func TestVectorsCoverEveryRuleAndCode(t *testing.T) {
 	assert.True(t, algorithms[verdictOf{string(reachfive.CodeUnknownKey), "RS256"}], "unknown_key, which HS256 cannot have")
 }
 
-// The generator and the files are one: who changes either runs go generate.
+// Whoever changes the generator or the files runs go generate.
 func TestVectorsAreWhatTheGeneratorWrites(t *testing.T) {
 	t.Parallel()
 	files, err := vectors.Files()
