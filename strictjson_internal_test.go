@@ -46,7 +46,7 @@ func members(n int) string {
 func TestObjectOfAnySizeHasNoMemberTwice(t *testing.T) {
 	t.Parallel()
 	var r objectReader // one for many texts, as a Verifier has it
-	for n := 1; n <= 600; n += 1 + n/8 {
+	for n := 1; n <= 600; n += 1 + n/3 {
 		for _, at := range []int{0, n / 2, n - 1} {
 			plain, escaped := fmt.Sprintf("a%03d", at), fmt.Sprintf(`\u0061%03d`, at)
 			for _, name := range []string{plain, escaped} {
