@@ -134,8 +134,8 @@ func TestKeyDiscoveryIsReadForUnknownKIDsAtMostOnceAMinute(t *testing.T) {
 	})
 }
 
-// The document is the provider's word on where the keys are: what the old place
-// says is no verdict any more.
+// The discovery document says where the keys are, so the answer of the old place
+// decides nothing any more.
 func TestKeyDiscoveryOfAPlaceThatFailsLeavesTheTokenUndecided(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

@@ -53,8 +53,8 @@ func TestKeyOlderAnswerIsDropped(t *testing.T) {
 	})
 }
 
-// The provider answers an old request late, and has been down for newer ones
-// since: that is no recovery, and its Retry-After still binds.
+// The provider answers an old request late, and newer requests have failed since:
+// the outage goes on, and its Retry-After still applies.
 func TestKeyAnswerThatIsOlderThanAFailureEndsNoOutage(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

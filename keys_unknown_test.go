@@ -145,7 +145,7 @@ func TestKeyRotatedInWhileTheBudgetIsEmptyIsAskedToComeAgain(t *testing.T) {
 		pass(time.Nanosecond)
 		w.accepts(rotated)
 		assert.Equal(t, before+1, w.requests())
-		assert.Len(t, w.stateChanges(), 2, "an empty budget is no outage")
+		assert.Len(t, w.stateChanges(), 2, "an empty budget is not an outage")
 	})
 }
 

@@ -119,7 +119,7 @@ func TestKeyCloseWithAStoreThatHangsReturnsWithinASecond(t *testing.T) {
 				go func() { _, _ = w.v.Verify(t.Context(), w.Token()) }()
 				synctest.Wait()
 				assert.Equal(t, tt.limit, took(func() { require.NoError(t, w.v.Close()) }))
-				assert.NotContains(t, strings.Join(w.logged(), "\n"), "stored", "to be closed is no failure of the store")
+				assert.NotContains(t, strings.Join(w.logged(), "\n"), "stored", "closing is not a failure of the store")
 			})
 		})
 	}

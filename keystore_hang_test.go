@@ -85,7 +85,8 @@ func TestKeyStatusTellsTheLastErrorOfTheStore(t *testing.T) {
 	})
 }
 
-// A first start finds no file; where there is no directory, it never will.
+// At the first start there is no file, which is fine; but without a directory
+// there will never be one.
 func TestKeyFileStoreWithoutItsDirectoryIsToldAtTheFirstUse(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

@@ -133,7 +133,7 @@ func TestKeyCloseEndsWhatRuns(t *testing.T) {
 		assert.Zero(t, took(func() { require.NoError(t, w.v.Close()) }))
 		unavailable(t, <-done)
 		require.NoError(t, w.v.Close())
-		assert.Empty(t, w.stateChanges(), "to be closed is no failure of the provider")
+		assert.Empty(t, w.stateChanges(), "closing is not a failure of the provider")
 		assert.Empty(t, w.logged())
 	})
 }

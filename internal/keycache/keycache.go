@@ -121,9 +121,9 @@ func New(c Config) *Cache {
 	}
 }
 
-// Generation returns the number of the last fetch that was started. The answer
-// of a later one is an answer to whoever calls now; that of an earlier one may
-// be older than the call.
+// Generation returns the number of the last fetch that was started. A fetch with
+// a higher number began after this call; the answer of any other may be older
+// than the call.
 func (c *Cache) Generation() Generation { return Generation(c.started.Load()) }
 
 // Current returns the snapshot to verify with. It waits only if there is none,

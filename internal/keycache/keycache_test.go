@@ -259,7 +259,7 @@ func TestCacheRemembersTheKIDOfAFetchThatWasOvertaken(t *testing.T) {
 	})
 }
 
-// Whoever has waited for a fetch that failed does not wait for another one.
+// A request that has waited for a fetch that failed does not wait for another.
 func TestCacheGivesUpOnAnUnknownKIDAfterAFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

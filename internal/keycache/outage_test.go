@@ -28,7 +28,7 @@ func TestCacheKnowsForFiveMinutesAfterThePauseThatTheProviderIsDown(t *testing.T
 	}
 }
 
-// A late answer is no recovery: newer requests have failed since it was asked for.
+// A late answer does not end an outage: a newer fetch has failed since.
 func TestCacheTakesOldAnswersForWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -72,8 +72,8 @@ func newRecords(c Config) *records {
 }
 
 // loadOnce returns the stored keys the first time that it is called. They count
-// as past their lifetime, so that a fetch is tried before they serve. A record
-// that does not fit is no error, only no keys and a warning.
+// as past their lifetime, so that a fetch is tried before they serve. If the
+// record does not match, it warns and returns no keys.
 func (r *records) loadOnce(ctx context.Context, calls *foreignCalls, now time.Time) (s *Snapshot) {
 	r.load.Do(func() {
 		bounded, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -113,9 +113,10 @@ func (r *records) parse(stored []byte, now time.Time) (*Snapshot, error) {
 	return &Snapshot{Keys: keys, fetchedAt: now.Add(-now.Sub(rec.FetchedAt))}, nil
 }
 
-// save keeps the keys of a good answer. Calls to Save do not overlap: if one
-// runs, it is told to stop, and whoever waits for it writes this record next,
-// unless a newer one comes. So one call that hangs holds up one goroutine.
+// save keeps the keys of a good answer. Calls of Store.Save do not overlap: if one
+// runs, it is told to stop, and the goroutine that waits for it writes this record
+// next, unless there is a newer one by then. So a call that hangs blocks one
+// goroutine, however many fetches follow.
 func (r *records) save(calls *foreignCalls, g Generation, a answer) {
 	text, err := json.Marshal(record{
 		Issuer: r.issuer, JWKSURL: withoutCredentials(a.url), URLDigest: digestOf(a.url),
