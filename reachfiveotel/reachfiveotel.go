@@ -19,6 +19,9 @@
 //	reachfive.requests.refused       counter    {request}       reachfive.code, reachfive.transport
 //	reachfive.keys.refreshes         counter    {refresh}       reachfive.cause, reachfive.result, reachfive.issuer
 //	reachfive.keys.age               gauge      s               reachfive.issuer
+//	reachfive.signouts.lag           gauge      s
+//	reachfive.signouts.entries       gauge      {entry}
+//	reachfive.signouts.ready         gauge
 //
 // A verification is one call of Verify. A refused request is one that the HTTP
 // middleware or a gRPC interceptor did not let pass, and so includes the ones
@@ -51,7 +54,9 @@
 // Prometheus writes underscores for dots and adds unit and kind:
 // reachfive_verifications_total, reachfive_verification_duration_seconds,
 // reachfive_token_cache_hits_total, reachfive_requests_refused_total,
-// reachfive_keys_refreshes_total and reachfive_keys_age_seconds.
+// reachfive_keys_refreshes_total, reachfive_keys_age_seconds,
+// reachfive_signouts_lag_seconds, reachfive_signouts_entries and
+// reachfive_signouts_ready.
 //
 // # Spans
 //
