@@ -153,7 +153,8 @@ func TestWiringMistakesPanic(t *testing.T) {
 		"https://app.example.com/a", "https://app.example.com?", "https://app.example.com?a", "https://app.example.com#",
 		"https://u@app.example.com", "https://app.example.com:", "https://app.example.com:0", "https://app.example.com:65536",
 		"https://app.example.com:http", "https://bücher.example", "https://a b", "https://[::1", "https://[fe80::1%25eth0]", "https://:443",
-		"https:app.example.com", "//app.example.com", " https://app.example.com", "https://[127.0.0.1]",
+		"https://app.example.com:8443/", "https://app.example.com:8443?", "https://app.example.com:8443#", "https://u@app.example.com:8443",
+		"https://:8443", "://app.example.com", "app.example.com:8443", "https:app.example.com", "//app.example.com", " https://app.example.com", "https://[127.0.0.1]",
 	} {
 		mistakes["origin "+origin] = option(func() reachfive.MiddlewareOption { return reachfive.TrustedOrigins(origin) })
 	}

@@ -41,11 +41,11 @@ func asksForUpgrade(r *http.Request) bool {
 // It returns "" for what no browser sends.
 func normalizeOrigin(origin string) string {
 	u, err := url.Parse(origin)
-	if err != nil || u.Scheme == "" || u.Host == "" {
+	if err != nil {
 		return ""
 	}
 	scheme, rest, _ := strings.Cut(strings.ToLower(origin), "://")
-	if rest != strings.ToLower(u.Host) { //nolint:gocritic // not EqualFold: user info, a path, "?" or "#"
+	if rest != strings.ToLower(u.Host) { //nolint:gocritic // not EqualFold: no scheme, user info, a path, "?" or "#"
 		return ""
 	}
 	host := strings.ToLower(u.Hostname())

@@ -158,6 +158,7 @@ func TestTrustedOriginsAreWrittenAsABrowserWritesThem(t *testing.T) {
 		{"http://[::1]:3000", "http://[::1]:3000"},
 		{"https://[::1]:443", "https://[::1]"},
 		{"capacitor://localhost", "capacitor://localhost"},
+		{"https://zz-09_aa.example:65535", "https://zz-09_aa.example:65535"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.configured, func(t *testing.T) {
