@@ -37,6 +37,10 @@ func TestByIssuerAsksAllVerifiersAtOnce(t *testing.T) {
 				require.NoError(t, call(v, t.Context()))
 				assert.Equal(t, 2*time.Second, time.Since(start))
 				assert.Equal(t, []int{1, 1}, []int{a.JWKSRequests(), b.JWKSRequests()})
+				// With fresh keys, only Refresh fetches again.
+				require.NoError(t, call(v, t.Context()))
+				want := map[string]int{"Refresh": 2, "HealthCheck": 1}[name]
+				assert.Equal(t, []int{want, want}, []int{a.JWKSRequests(), b.JWKSRequests()})
 				for _, tenant := range []*reachfivetest.Tenant{a, b} {
 					_, err := v.Verify(t.Context(), tenant.Token())
 					require.NoError(t, err)
