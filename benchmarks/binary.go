@@ -20,8 +20,11 @@ func (b *bench) binary() string {
 	services := []struct{ dir, name string }{
 		{"none", ""},
 		{"reachfive", ours},
+		{"cristalhq", fixedKey},
 		{"golangjwt", "golang-jwt + keyfunc"},
 		{"gooidc", "go-oidc"},
+		{"jwx2", "jwx/v2"},
+		{"jwx3", "jwx/v3"},
 		{"auth0", "auth0/go-jwt-middleware v3"},
 	}
 	for _, s := range services {

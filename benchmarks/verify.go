@@ -12,7 +12,7 @@ import (
 	"github.com/reachfive-community/reachfive"
 )
 
-// machine says what the figures were measured on, and with what.
+// machine names what the figures were measured on, and how.
 func (b *bench) machine() string {
 	model := "an unknown processor"
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -95,7 +95,7 @@ func (b *bench) verifyParallel() string {
 // true share.
 func (b *bench) several(goroutines int) track {
 	t := b.short()
-	t.rounds = max(1, t.rounds/7)
+	t.rounds = max(1, b.rounds/20)
 	t.parallel = goroutines
 	t.turn *= time.Duration(20 * goroutines)
 	return t
