@@ -107,3 +107,23 @@ func TestCacheSharesAFetch(t *testing.T) {
 		p.Close()
 	})
 }
+
+func TestCacheGivesEachCallerOfRefreshItsOwnError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProvider(t, "down")
+		p.takes(time.Second)
+		go func() { _ = p.Refresh(t.Context()) }()
+		synctest.Wait()
+		errs := make(chan error, 2)
+		for range 2 { // both wait for that one, and then share the next
+			go func() { errs <- p.Refresh(t.Context()) }()
+		}
+		first, second := <-errs, <-errs
+		require.EqualError(t, first, "status 503")
+		assert.Equal(t, first, second)
+		assert.NotSame(t, first, second)
+		assert.Equal(t, 2, p.asked())
+		p.Close()
+	})
+}
