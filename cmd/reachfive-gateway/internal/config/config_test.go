@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -138,4 +139,29 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTheTableOfKeysIsTheCodes compares docs/gateway.md with the tags of Config.
+func TestTheTableOfKeysIsTheCodes(t *testing.T) {
+	t.Parallel()
+	const begin, end = "<!-- keys: begin -->\n", "<!-- keys: end -->"
+	text, err := os.ReadFile("../../../../docs/gateway.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), begin)
+	require.True(t, found)
+	table, _, found := strings.Cut(rest, end)
+	require.True(t, found)
+	assert.Equal(t, config.Table(), table, "write between the marks:\n%s", config.Table())
+}
+
+// TestTheDocumentedConfigurationIsOne parses the example of docs/gateway.md.
+func TestTheDocumentedConfigurationIsOne(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../../docs/gateway.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "```yaml\n")
+	require.True(t, found)
+	example, _, _ := strings.Cut(rest, "```")
+	_, problems := config.Parse([]byte(example))
+	require.NoError(t, problems.Err())
 }
