@@ -132,8 +132,14 @@ func TestServeDecidesIsReadyCountsAndDrains(t *testing.T) {
 	_, _, err = gatewaytest.Get(t.Context(), client, s.addresses["decision"]+"/auth/nope", "")
 	require.NoError(t, err)
 
-	_, metrics, err := gatewaytest.Get(t.Context(), client, s.addresses["health"]+"/metrics", "")
-	require.NoError(t, err)
+	scrape := func() string {
+		_, metrics, err := gatewaytest.Get(t.Context(), client, s.addresses["health"]+"/metrics", "")
+		require.NoError(t, err)
+		return metrics
+	}
+	// A fetch is reported once its keys serve already.
+	require.Eventually(t, func() bool { return strings.Contains(scrape(), "reachfive_keys_refreshes_total{") }, 20*time.Second, time.Millisecond)
+	metrics := scrape()
 	for _, line := range []string{
 		`reachfive_gateway_decisions_total{code="accepted",policy="api"} 1`,
 		`reachfive_gateway_decisions_total{code="expired",policy="api"} 1`,
