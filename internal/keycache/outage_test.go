@@ -127,3 +127,21 @@ func TestCacheGivesEachCallerOfRefreshItsOwnError(t *testing.T) {
 		p.Close()
 	})
 }
+
+// Both answers are here; the older one gets the lock last.
+func TestCacheDropsAnAnswerThatIsOvertakenAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProvider(t, "a")
+		older, newer := &fetch{generation: 1, cause: CauseFirst}, &fetch{generation: 2, cause: CauseAsked}
+		good := func(kid string) answer {
+			return answer{keys: kids{kid}, fetchedAt: time.Now(), lifetime: time.Hour}
+		}
+		_, _, serves := p.take(newer, good("b"))
+		assert.True(t, serves)
+		event, _, serves := p.take(older, good("a"))
+		assert.False(t, serves, "it would be stored")
+		assert.Equal(t, ChangeNone, event.Change)
+		p.serves("b")
+	})
+}
