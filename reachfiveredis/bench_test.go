@@ -57,7 +57,7 @@ func fill(tb testing.TB, server *redisProcess, n int) {
 func BenchmarkCheck(b *testing.B) {
 	server := startRedis(b)
 	writer := initialized(b, server.options())
-	_, err := writer.SignOut(b.Context(), signOutOfAnna())
+	_, err := writer.SignOut(b.Context(), signOutOf("anna"))
 	require.NoError(b, err)
 	fill(b, server, 1_000_000)
 	o := realSignOuts(b, server.options())

@@ -217,9 +217,9 @@ func TestErrorsOfTheStoreSayWhatToDo(t *testing.T) {
 		f.change(func(f *fakeRedis) { f.failing = "" })
 		f.change(func(f *fakeRedis) { f.down = true })
 		f.cut()
-		_, err := o.SignOut(t.Context(), signOutOfAnna()) // go-redis may not know yet that its connection was cut
+		_, err := o.SignOut(t.Context(), signOutOf("anna")) // go-redis may not know yet that its connection was cut
 		require.Error(t, err)
-		_, err = o.SignOut(t.Context(), signOutOfAnna())
+		_, err = o.SignOut(t.Context(), signOutOf("anna"))
 		require.ErrorContains(t, err, "cannot be reached")
 		f.change(func(f *fakeRedis) { f.down, f.hung = false, true })
 		begun := time.Now()

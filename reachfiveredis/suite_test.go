@@ -91,6 +91,6 @@ func inBubble(t *testing.T, test func(t *testing.T, f *fakeRedis)) {
 	})
 }
 
-func signOutOfAnna() reachfiveredis.SignOut {
-	return reachfiveredis.SignOut{Issuer: issuer, Subject: "anna"}
+func signOutOf(subject string) reachfiveredis.SignOut {
+	return reachfiveredis.SignOut{Issuer: issuer, Subject: subject}
 }
