@@ -117,7 +117,7 @@ func FuzzClaims(f *testing.F) {
 	})
 }
 
-// readClaims takes the steps 5 to 7 of the road.
+// readClaims takes steps 5 to 7.
 func (v *Verifier) readClaims(payload []byte) (*User, error) {
 	var s buffers
 	if err := s.claims.read(&s.reader, payload); err != nil {

@@ -17,7 +17,7 @@ import (
 func TestKeyDocumentIsTakenWhateverItsContentType(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		set := `{"keys":[` + w.JWK(w.KID()) + `]}`
 		w.OnJWKS(answering(func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Type", "text/html")
@@ -30,7 +30,7 @@ func TestKeyDocumentIsTakenWhateverItsContentType(t *testing.T) {
 func TestKeyDocumentIsOneAndNothingAfterIt(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		set := `{"keys":[` + w.JWK(w.KID()) + `]}`
 		for _, tt := range []struct {
 			document string
@@ -54,7 +54,7 @@ func TestKeyDocumentIsOneAndNothingAfterIt(t *testing.T) {
 func TestKeyDocumentMayHaveExactlyTheLargestSize(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		set := `{"keys":[` + w.JWK(w.KID()) + `]}`
 		w.OnJWKS(document(set + strings.Repeat(" ", 512<<10-len(set))))
 		require.NoError(t, w.v.Refresh(t.Context()))
@@ -140,7 +140,7 @@ func TestKeyAdmissionIsKeyByKey(t *testing.T) {
 					keys, skipped = keys+1, skipped-1
 				}
 				inBubble(t, func(t *testing.T) {
-					w := newWorld(t)
+					w := newFixture(t)
 					good := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithKeys(rsaKeys()[7]))
 					set := tt.jwk
 					if beside {
@@ -171,7 +171,7 @@ func TestKeyAdmissionIsKeyByKey(t *testing.T) {
 func TestKeyOfOddSizesAndSecretsIsNoWayIn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		secret := strings.Repeat("s", 32)
 		w.PublishRaw(`{"kty":"oct","kid":"secret","alg":"HS256","k":"` + base64.RawURLEncoding.EncodeToString([]byte(secret)) + `"}`)
 		w.accepts(w.Token())
@@ -184,7 +184,7 @@ func TestKeyOfOddSizesAndSecretsIsNoWayIn(t *testing.T) {
 func TestKeyTwiceUnderOneKIDIsTriedTwice(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		twin := reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithKeys(rsaKeys()[6:]...))
 		w.PublishRaw(twin.JWK(twin.KID()))
 		w.accepts(w.Token())
@@ -198,7 +198,7 @@ func TestKeyTwiceUnderOneKIDIsTriedTwice(t *testing.T) {
 func TestKeySetHasAtMostAHundredKeys(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		good := w.JWK(w.KID())
 		w.OnJWKS(document(`{"keys":[` + strings.Repeat(`{},`, 99) + good + `]}`))
 		require.NoError(t, w.v.Refresh(t.Context()))

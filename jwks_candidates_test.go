@@ -31,7 +31,7 @@ func TestKeyHas2048To8192Bits(t *testing.T) {
 	for bits, used := range map[int]bool{2047: false, 2048: true, 2049: true, 8191: true, 8192: true, 8193: false} {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				w.PublishRaw(`{"kid":"odd",` + oddKey(bits) + `}`)
 				require.NoError(t, w.v.Refresh(t.Context()))
 				s := w.v.Status()
@@ -63,7 +63,7 @@ func TestKeysBeyondTheSixteenthAreNotTriedForOneToken(t *testing.T) {
 		for others, want := range map[int]reachfive.Code{15: "", 16: reachfive.CodeInvalidSignature} {
 			t.Run(fmt.Sprintf("%s, after %d others", tt.name, others), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
-					w := newWorld(t)
+					w := newFixture(t)
 					own := strings.Replace(w.JWK("key-1"), `"kid":"key-1",`, tt.keys, 1)
 					set := ""
 					for range others {

@@ -15,14 +15,14 @@ import (
 func TestKeyBackoffDoublesToAMinuteWithJitter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		var started []time.Time
 		w.OnJWKS(answering(func(rw http.ResponseWriter, _ *http.Request) {
 			started = append(started, time.Now())
 			rw.WriteHeader(http.StatusInternalServerError)
 		}))
 		token := w.Token()
-		for start := time.Now(); time.Since(start) < 10*time.Minute; pass(50 * time.Millisecond) {
+		for start := time.Now(); time.Since(start) < 10*time.Minute; advance(50 * time.Millisecond) {
 			w.refuses(token, reachfive.CodeKeysUnavailable)
 		}
 		require.Greater(t, len(started), 12)
@@ -60,11 +60,11 @@ func TestKeyRetryAfterIsHonoured(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
-					w := newWorld(t)
+					w := newFixture(t)
 					token := w.Token()
 					if withSet {
 						w.accepts(token)
-						pass(10 * time.Minute)
+						advance(10 * time.Minute)
 					}
 					before := w.requests()
 					w.OnJWKS(answering(func(rw http.ResponseWriter, _ *http.Request) {
@@ -82,11 +82,11 @@ func TestKeyRetryAfterIsHonoured(t *testing.T) {
 						_, err := w.v.Verify(t.Context(), token)
 						assert.InDelta(t, max(want, second), unavailable(t, err), float64(second/4))
 					}
-					pass(time.Until(next) - time.Nanosecond)
+					advance(time.Until(next) - time.Nanosecond)
 					w.refuses(token, code)
 					w.refuses(w.Token(reachfivetest.KID("junk")), reachfive.CodeKeysUnavailable)
 					assert.Equal(t, before+1, w.requests(), "a request before it was over")
-					pass(time.Nanosecond)
+					advance(time.Nanosecond)
 					w.refuses(token, code)
 					assert.Equal(t, before+2, w.requests())
 				})
@@ -98,30 +98,30 @@ func TestKeyRetryAfterIsHonoured(t *testing.T) {
 func TestKeyRetryAfterBindsEverythingButRefresh(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		token := w.Token()
 		w.accepts(token)
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		w.OnJWKS(status(http.StatusServiceUnavailable, "Retry-After", "200"))
 		w.accepts(token)
 		assert.Equal(t, 2, w.requests())
 
 		// A Refresh that fails without a Retry-After lifts nothing.
-		pass(100 * time.Second)
+		advance(100 * time.Second)
 		w.OnJWKS(status(http.StatusInternalServerError))
 		unavailable(t, w.v.Refresh(t.Context()))
 		assert.Equal(t, 3, w.requests())
-		pass(99 * time.Second)
+		advance(99 * time.Second)
 		w.acceptsAtOnce(token)
 		assert.Equal(t, 3, w.requests(), "Retry-After was forgotten")
 
 		// One that gets another Retry-After counts it from then on.
 		w.OnJWKS(status(http.StatusServiceUnavailable, "Retry-After", "200"))
 		unavailable(t, w.v.Refresh(t.Context()))
-		pass(199 * time.Second)
+		advance(199 * time.Second)
 		w.acceptsAtOnce(token)
 		assert.Equal(t, 4, w.requests(), "Retry-After was counted from an earlier failure")
-		pass(time.Second)
+		advance(time.Second)
 		w.acceptsAtOnce(token)
 		assert.Equal(t, 5, w.requests())
 	})
@@ -130,7 +130,7 @@ func TestKeyRetryAfterBindsEverythingButRefresh(t *testing.T) {
 func TestKeyFailedRefreshDoesNotPostponeWhatIsDue(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		token := w.Token()
 		w.SetDown(true)
 		w.refuses(token, reachfive.CodeKeysUnavailable)
@@ -141,7 +141,7 @@ func TestKeyFailedRefreshDoesNotPostponeWhatIsDue(t *testing.T) {
 		assert.Equal(t, next, w.v.Status().NextAttempt)
 		assert.Equal(t, 501, w.requests())
 		w.SetDown(false)
-		pass(time.Until(next))
+		advance(time.Until(next))
 		w.accepts(token)
 	})
 }
@@ -149,7 +149,7 @@ func TestKeyFailedRefreshDoesNotPostponeWhatIsDue(t *testing.T) {
 func TestKeyBackoffIsSpreadByJitter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.SetDown(true)
 		attempts := map[time.Time]bool{}
 		for range 20 {
@@ -164,10 +164,10 @@ func TestKeyBackoffIsSpreadByJitter(t *testing.T) {
 func TestKeyRetryAfterThatEndsLaterCounts(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		token := w.Token()
 		w.accepts(token)
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		w.OnJWKS(status(http.StatusServiceUnavailable, "Retry-After", "200"))
 		w.accepts(token)
 		for _, tt := range []struct {
@@ -180,7 +180,7 @@ func TestKeyRetryAfterThatEndsLaterCounts(t *testing.T) {
 			{10 * time.Second, "30", 30 * time.Second},    // both end at once
 			{10 * time.Second, "", 20 * time.Second},
 		} {
-			pass(tt.passes)
+			advance(tt.passes)
 			w.OnJWKS(status(http.StatusServiceUnavailable, "Retry-After", tt.retryAfter))
 			unavailable(t, w.v.Refresh(t.Context()))
 			assert.Equal(t, tt.want, time.Until(w.v.Status().NextAttempt))

@@ -57,19 +57,19 @@ func (c *jumpingClock) now() time.Time {
 
 func (c *jumpingClock) set(by time.Duration) { c.wall.Store(int64(by)) }
 
-// withClock runs a test in a bubble, in a world on such a clock.
-func withClock(t *testing.T, plain bool, test func(t *testing.T, w *world, clock *jumpingClock)) {
+// withClock runs a test in a bubble, with a fixture on such a clock.
+func withClock(t *testing.T, plain bool, test func(t *testing.T, w *fixture, clock *jumpingClock)) {
 	base := time.Now()
 	inBubble(t, func(t *testing.T) {
 		clock := &jumpingClock{base: base, start: time.Now(), plain: plain}
-		test(t, worldOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(),
+		test(t, fixtureOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(),
 			reachfivetest.WithKeys(rsaKeys()...), reachfivetest.WithClock(clock.now))), clock)
 	})
 }
 
 func TestKeyOfAMachineThatWasSuspendedForADayIsNotFresh(t *testing.T) {
 	t.Parallel()
-	withClock(t, false, func(t *testing.T, w *world, clock *jumpingClock) {
+	withClock(t, false, func(t *testing.T, w *fixture, clock *jumpingClock) {
 		old := w.Token()
 		w.accepts(old)
 		synctest.Wait() // until the fetch is reported
@@ -94,13 +94,13 @@ func TestKeyClockSetBackAnHourFreezesNothing(t *testing.T) {
 			name = "with a clock that has none"
 		}
 		t.Run(name, func(t *testing.T) {
-			withClock(t, plain, func(t *testing.T, w *world, clock *jumpingClock) {
+			withClock(t, plain, func(t *testing.T, w *fixture, clock *jumpingClock) {
 				w.accepts(w.Token())
 				clock.set(-time.Hour)
 				start := w.requests()
 				for range 20 * 60 { // 20 minutes: the lifetime is 10
 					w.accepts(w.Token())
-					pass(time.Second)
+					advance(time.Second)
 				}
 				asked := w.requests() - start
 				assert.GreaterOrEqual(t, asked, 2, "frozen")
@@ -109,19 +109,19 @@ func TestKeyClockSetBackAnHourFreezesNothing(t *testing.T) {
 
 				// The same while fetches fail: backoff and budget go on.
 				w.SetDown(true)
-				pass(10 * time.Minute)
+				advance(10 * time.Minute)
 				w.accepts(w.Token())
 				w.refuses(w.Token(reachfivetest.KID("junk")), reachfive.CodeKeysUnavailable)
 				clock.set(-2 * time.Hour)
 				before := w.requests()
 				for range 10 * 60 {
 					w.acceptsAtOnce(w.Token())
-					pass(time.Second)
+					advance(time.Second)
 				}
 				assert.InDelta(t, 15, w.requests()-before, 5, "1, 2, 4, 8, 16, 32, 60, 60, ... seconds")
 
 				w.SetDown(false)
-				pass(time.Minute)
+				advance(time.Minute)
 				w.accepts(w.Token())
 				synctest.Wait()
 				assert.False(t, w.v.Status().Failing)
@@ -131,9 +131,9 @@ func TestKeyClockSetBackAnHourFreezesNothing(t *testing.T) {
 				}
 				clock.set(-3 * time.Hour)
 				w.Rotate()
-				pass(10 * time.Second)
+				advance(10 * time.Second)
 				_ = w.verify(w.Token()) // where there is no monotonic clock, the budget starts anew
-				pass(10 * time.Second)
+				advance(10 * time.Second)
 				w.accepts(w.Token())
 			})
 		})
@@ -143,19 +143,19 @@ func TestKeyClockSetBackAnHourFreezesNothing(t *testing.T) {
 func TestKeyClockSetAheadAnHourCostsOneFetch(t *testing.T) {
 	t.Parallel()
 	for _, plain := range []bool{false, true} {
-		withClock(t, plain, func(t *testing.T, w *world, clock *jumpingClock) {
+		withClock(t, plain, func(t *testing.T, w *fixture, clock *jumpingClock) {
 			token := w.Token()
 			w.accepts(token)
 			clock.set(time.Hour)
 			for range 7 * 60 {
 				w.accepts(token)
-				pass(time.Second)
+				advance(time.Second)
 			}
 			assert.Equal(t, 2, w.requests())
 			clock.set(0) // and back again
 			for range 7 * 60 {
 				w.accepts(token)
-				pass(time.Second)
+				advance(time.Second)
 			}
 			assert.LessOrEqual(t, w.requests(), 4)
 		})
@@ -166,7 +166,7 @@ func TestKeyFetchIsBoundedWhateverTheClockSays(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		frozen := time.Now()
-		w := worldOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithKeys(rsaKeys()...),
+		w := fixtureOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithKeys(rsaKeys()...),
 			reachfivetest.WithClock(func() time.Time { return frozen })))
 		w.OnJWKS(hang())
 		assert.Equal(t, 5*time.Second, took(func() { w.refuses(w.Token(), reachfive.CodeKeysUnavailable) }))
@@ -178,7 +178,7 @@ func TestKeyClockSkewOfATokenIsExactAtItsBorder(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		now := time.Now()
-		w := newWorld(t)
+		w := newFixture(t)
 		lenient := w.verifier(reachfive.WithLeeway(time.Minute))
 		at := func(claim string, offset time.Duration) string {
 			return w.Token(reachfivetest.Claim(claim, now.Add(offset).Unix()))

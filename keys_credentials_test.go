@@ -18,7 +18,7 @@ func TestKeyURLShowsNoCredentials(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		store := new(memoryStore)
-		w := newWorld(t)
+		w := newFixture(t)
 		transport := w.Client().Transport
 		keys := roundTripper(func(r *http.Request) (*http.Response, error) {
 			assert.Equal(t, "https://me:hunter2@keys.example/set?token=hunter2", r.URL.String())
@@ -57,7 +57,7 @@ func TestKeyStoreRecordOfAURLWithOtherCredentialsIsNotUsed(t *testing.T) {
 	} {
 		inBubble(t, func(t *testing.T) {
 			store := new(memoryStore)
-			w := newWorld(t)
+			w := newFixture(t)
 			m := &metadata{next: w.Client().Transport}
 			verifier := func(jwksURL string) *reachfive.Verifier {
 				return w.verifier(reachfive.WithJWKSURL(jwksURL), reachfive.WithKeyStore(store),

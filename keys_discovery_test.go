@@ -82,8 +82,8 @@ func (m *metadata) RoundTrip(r *http.Request) (*http.Response, error) {
 	return m.next.RoundTrip(r)
 }
 
-func newDiscoveringWorld(t *testing.T, opts ...reachfive.Option) (*world, *metadata) {
-	w := newWorld(t)
+func newDiscoveringFixture(t *testing.T, opts ...reachfive.Option) (*fixture, *metadata) {
+	w := newFixture(t)
 	m := &metadata{next: w.Client().Transport}
 	w.v = w.verifier(append([]reachfive.Option{
 		reachfive.WithDiscovery(), reachfive.WithHTTPClient(&http.Client{Transport: m}),
@@ -98,14 +98,14 @@ func metadataOf(issuer, jwksURI string) string {
 func TestKeyDiscoveryFindsKeysOnAnyHTTPSHost(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		assert.Empty(t, w.v.Status().JWKSURL)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/set?v=1"))
 		w.accepts(w.Token())
 		assert.Equal(t, "https://keys.example/set", w.v.Status().JWKSURL, "a query may hold a secret")
 		for range 10 { // good fetches read it no more
 			require.NoError(t, w.v.Refresh(t.Context()))
-			pass(2 * time.Minute)
+			advance(2 * time.Minute)
 		}
 		readings, _ := m.seen()
 		assert.Equal(t, 1, readings)
@@ -129,13 +129,13 @@ func TestKeyDiscoveryRefusesADocument(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w, m := newDiscoveringWorld(t)
+				w, m := newDiscoveringFixture(t)
 				m.set(tt.document)
 				w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
 				assert.Equal(t, tt.class, w.v.Status().LastError)
 				assert.Empty(t, m.hosts)
 				m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-				pass(time.Second)
+				advance(time.Second)
 				w.accepts(w.Token()) // the first reading is tried as often as a fetch
 			})
 		})
@@ -145,16 +145,16 @@ func TestKeyDiscoveryRefusesADocument(t *testing.T) {
 func TestKeyDiscoveryThatAsksForTimeGetsIt(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set("busy")
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
 		s := w.v.Status()
 		assert.Equal(t, "discovery: status 503", s.LastError)
 		assert.Equal(t, 20*time.Second, time.Until(s.NextAttempt))
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
-		pass(20*time.Second - time.Nanosecond)
+		advance(20*time.Second - time.Nanosecond)
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
-		pass(time.Nanosecond)
+		advance(time.Nanosecond)
 		w.accepts(w.Token())
 	})
 }
@@ -162,7 +162,7 @@ func TestKeyDiscoveryThatAsksForTimeGetsIt(t *testing.T) {
 func TestKeyDiscoveryIsNotReadTwiceForOneFetch(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		w.SetDown(true)
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
@@ -176,12 +176,12 @@ func TestKeyDiscoveryIsNotReadTwiceForOneFetch(t *testing.T) {
 func TestKeyDiscoveryAndKeysShareTheirFiveSeconds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		w.accepts(w.Token())
 		w.OnJWKS(hang())
 		m.set("")
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		assert.Equal(t, 5*time.Second, took(func() { w.accepts(w.Token()) }))
 		readings, _ := m.seen()
 		assert.Equal(t, 2, readings, "a hanging key endpoint left no time to ask where it went")
@@ -192,7 +192,7 @@ func TestKeyDiscoveryReadingThatComesLateIsDropped(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		release := make(chan struct{})
-		w := newWorld(t)
+		w := newFixture(t)
 		var asked atomic.Bool // a call that hangs is not waited for
 		transport := w.Client().Transport
 		w.v = w.verifier(reachfive.WithDiscovery(), reachfive.WithHTTPClient(&http.Client{
@@ -228,14 +228,14 @@ func TestKeyDiscoveryReadingThatComesLateIsDropped(t *testing.T) {
 func TestKeyDiscoveryThatHangsTakesNothingFromTheAnswerOfTheKeys(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		w.accepts(w.Token())
-		pass(time.Hour)
+		advance(time.Hour)
 		w.OnJWKS(status(503, "Retry-After", "240"))
 		m.set("") // hangs
 		before := w.requests()
-		for start := time.Now(); time.Since(start) < 230*time.Second; pass(time.Second) {
+		for start := time.Now(); time.Since(start) < 230*time.Second; advance(time.Second) {
 			w.accepts(w.Token())
 		}
 		assert.Equal(t, 1, w.requests()-before, "Retry-After binds")
@@ -246,10 +246,10 @@ func TestKeyDiscoveryThatHangsTakesNothingFromTheAnswerOfTheKeys(t *testing.T) {
 func TestKeyDiscoveryIsNotReadAgainAfterClose(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		w.accepts(w.Token())
-		pass(time.Hour)
+		advance(time.Hour)
 		w.OnJWKS(hang())
 		go func() { _ = w.v.Refresh(t.Context()) }()
 		synctest.Wait()

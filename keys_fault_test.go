@@ -42,7 +42,7 @@ func badAnswers() []struct {
 			for r.Context().Err() == nil {
 				_, _ = io.WriteString(w, " ")
 				w.(http.Flusher).Flush()
-				pass(time.Second)
+				advance(time.Second)
 			}
 		}), "timeout"},
 		{"cut JSON", document(`{"keys":[{"kty":"RSA"`), "no JWK Set"},
@@ -81,13 +81,13 @@ func TestKeyFaultLeavesTheLastGoodSetInPlace(t *testing.T) {
 	for _, tt := range badAnswers() {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				bodies := countBodies(w.Client().Transport)
 				w.v = w.verifier(reachfive.WithHTTPClient(&http.Client{Transport: bodies}))
 				token := w.Token()
 				w.accepts(token)
 				w.OnJWKS(tt.answer)
-				pass(10 * time.Minute)
+				advance(10 * time.Minute)
 				assert.LessOrEqual(t, took(func() { w.accepts(token) }), 5*time.Second)
 				w.acceptsAtOnce(token)
 				s := w.v.Status()
@@ -95,7 +95,7 @@ func TestKeyFaultLeavesTheLastGoodSetInPlace(t *testing.T) {
 				assert.Equal(t, tt.class, s.LastError)
 				assert.Equal(t, 2, w.requests(), "a redirect was followed, or a fetch repeated")
 				w.OnJWKS(nil)
-				pass(2 * time.Second)
+				advance(2 * time.Second)
 				w.acceptsAtOnce(token)
 				synctest.Wait()
 				assert.False(t, w.v.Status().Failing)
@@ -110,7 +110,7 @@ func TestKeyFaultAtTheStartIsUnavailableUntilTheFirstGoodFetch(t *testing.T) {
 	for _, tt := range badAnswers() {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				w.OnJWKS(tt.answer)
 				assert.LessOrEqual(t, took(func() {
 					_, err := w.v.Verify(t.Context(), w.Token())
@@ -119,7 +119,7 @@ func TestKeyFaultAtTheStartIsUnavailableUntilTheFirstGoodFetch(t *testing.T) {
 				}), 5*time.Second)
 				w.OnJWKS(nil)
 				assert.Zero(t, took(func() { w.refuses(w.Token(), reachfive.CodeKeysUnavailable) }), "backoff")
-				pass(2 * time.Second)
+				advance(2 * time.Second)
 				w.accepts(w.Token())
 				assert.Equal(t, []reachfive.State{reachfive.StateFailing, reachfive.StateRecovered}, w.stateChanges())
 			})
@@ -130,7 +130,7 @@ func TestKeyFaultAtTheStartIsUnavailableUntilTheFirstGoodFetch(t *testing.T) {
 func TestKeyFetchAsksForJSONAndTellsNothing(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		var asked []*http.Request
 		transport := w.Client().Transport
 		w.v = w.verifier(reachfive.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -156,7 +156,7 @@ func TestKeyDNSFailureIsAFailedFetch(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				transport, fail := w.Client().Transport, false
 				w.v = w.verifier(reachfive.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 					if fail {
@@ -166,7 +166,7 @@ func TestKeyDNSFailureIsAFailedFetch(t *testing.T) {
 				})}))
 				w.accepts(w.Token())
 				fail = true
-				pass(10 * time.Minute)
+				advance(10 * time.Minute)
 				w.accepts(w.Token())
 				assert.Equal(t, tt.class, w.v.Status().LastError)
 			})
@@ -177,7 +177,7 @@ func TestKeyDNSFailureIsAFailedFetch(t *testing.T) {
 func TestKeyCountsOfAThousandFirstRequests(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.SetDelay(300 * time.Millisecond)
 		token := w.Token()
 		var callers sync.WaitGroup

@@ -86,7 +86,7 @@ func TestKeyBreachOfACallersRoundTripperIsAFailedFetch(t *testing.T) {
 				release := make(chan struct{})
 				defer close(release)
 				b := breaches(release)[i]
-				w := newWorld(t)
+				w := newFixture(t)
 				transport := w.Client().Transport
 				var broken atomic.Bool // a call that hangs is never waited for
 				broken.Store(true)
@@ -101,10 +101,10 @@ func TestKeyBreachOfACallersRoundTripperIsAFailedFetch(t *testing.T) {
 				assert.Equal(t, b.class, w.v.Status().LastError)
 				assert.Equal(t, w.Issuer()+"/jwks.json", w.v.Status().JWKSURL)
 				broken.Store(false)
-				pass(2 * time.Second)
+				advance(2 * time.Second)
 				w.accepts(token)
 				broken.Store(true)
-				pass(10 * time.Minute)
+				advance(10 * time.Minute)
 				assert.LessOrEqual(t, took(func() { w.accepts(token) }), 5*time.Second)
 				w.acceptsAtOnce(token)
 				synctest.Wait() // until the fetch has ended, if not what it called
@@ -117,14 +117,14 @@ func TestKeyBreachOfACallersRoundTripperIsAFailedFetch(t *testing.T) {
 func TestKeyObserverAndLoggerThatPanicEndNothing(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.v = w.verifier(reachfive.WithObserver(reachfive.Observer{
 			FetchDone:    func(context.Context, reachfive.FetchEvent) { panic("a bug") },
 			StateChanged: func(reachfive.State) { panic("a bug") },
 		}))
 		w.accepts(w.Token())
 		w.SetDown(true)
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		w.accepts(w.Token())
 		require.NoError(t, w.v.Close())
 	})
@@ -133,7 +133,7 @@ func TestKeyObserverAndLoggerThatPanicEndNothing(t *testing.T) {
 func TestKeyTwoHundredFailuresLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		bodies := countBodies(w.Client().Transport)
 		w.v = w.verifier(reachfive.WithHTTPClient(&http.Client{Transport: bodies}))
 		token := w.Token()
@@ -141,7 +141,7 @@ func TestKeyTwoHundredFailuresLeaveNothingBehind(t *testing.T) {
 		w.SetDown(true)
 		before := bubbleGoroutines()
 		for range 200 {
-			pass(time.Minute)
+			advance(time.Minute)
 			_ = w.verify(token)
 			unavailable(t, w.v.Refresh(t.Context()))
 		}

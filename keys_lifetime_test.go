@@ -18,22 +18,22 @@ import (
 func TestKeyRefreshAheadStartsOneFetchAndNobodyWaits(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.SetCacheControl("max-age=1000")
 		token := w.Token()
 		w.accepts(token)
 
-		pass(800*time.Second - time.Nanosecond)
+		advance(800*time.Second - time.Nanosecond)
 		w.acceptsAtOnce(token)
 		assert.Equal(t, 1, w.requests(), "before 80 % of the lifetime")
 
 		w.SetDelay(3 * time.Second)
-		pass(100*time.Second + time.Nanosecond)
+		advance(100*time.Second + time.Nanosecond)
 		for range 100 {
 			w.acceptsAtOnce(token)
 		}
 		assert.Equal(t, 2, w.requests(), "from 90 % of the lifetime on, whatever the jitter")
-		pass(3 * time.Second)
+		advance(3 * time.Second)
 		assert.Equal(t, []reachfive.FetchCause{reachfive.CauseFirst, reachfive.CauseAhead}, w.causes())
 		assert.Equal(t, time.Now().Add(-3*time.Second), w.v.Status().FetchedAt.Local())
 	})
@@ -42,7 +42,7 @@ func TestKeyRefreshAheadStartsOneFetchAndNobodyWaits(t *testing.T) {
 func TestKeyRefreshAheadIsSpreadByJitter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.SetCacheControl("max-age=1000")
 		attempts := map[time.Time]bool{}
 		for range 20 {
@@ -60,10 +60,10 @@ func TestKeyRefreshAheadIsSpreadByJitter(t *testing.T) {
 func TestKeyLifetimeOverWaitsForOneSharedFetch(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		token := w.Token()
 		w.accepts(token)
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		w.SetDelay(2 * time.Second)
 		var callers sync.WaitGroup
 		for range 50 {
@@ -79,17 +79,17 @@ func TestKeyLifetimeOverWaitsForOneSharedFetch(t *testing.T) {
 func TestKeySetOverMaxStaleServesNoMoreAndHealsAtOnce(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		w.SetDown(true)
-		pass(24*time.Hour - time.Nanosecond)
+		advance(24*time.Hour - time.Nanosecond)
 		w.accepts(w.Token())
 		assert.Equal(t, w.v.Status().FetchedAt.Add(24*time.Hour), w.v.Status().ServesUntil)
-		pass(time.Nanosecond)
+		advance(time.Nanosecond)
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
 		unavailable(t, w.v.HealthCheck(t.Context()))
 		w.SetDown(false)
-		pass(2 * time.Second)
+		advance(2 * time.Second)
 		w.accepts(w.Token())
 		require.NoError(t, w.v.HealthCheck(t.Context()))
 	})
@@ -98,16 +98,16 @@ func TestKeySetOverMaxStaleServesNoMoreAndHealsAtOnce(t *testing.T) {
 func TestKeyMaxStaleNeverEndsBeforeTheLifetime(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, reachfive.WithMaxStale(0))
+		w := newFixture(t, reachfive.WithMaxStale(0))
 		w.accepts(w.Token())
 		w.SetDown(true)
-		pass(10*time.Minute - time.Nanosecond)
+		advance(10*time.Minute - time.Nanosecond)
 		w.acceptsAtOnce(w.Token())
 		require.NoError(t, w.v.HealthCheck(t.Context()))
 		assert.Equal(t, w.v.Status().FreshUntil, w.v.Status().ServesUntil)
-		pass(time.Nanosecond)
+		advance(time.Nanosecond)
 		synctest.Wait()
-		pass(2 * time.Second)
+		advance(2 * time.Second)
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
 	})
 }
@@ -154,7 +154,7 @@ func TestKeyLifetimeIsCacheControlsWithinBounds(t *testing.T) {
 	} {
 		t.Run(strings.Join(tt.header, "; "), func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				set := `{"keys":[` + w.JWK(w.KID()) + `]}`
 				w.OnJWKS(answering(func(rw http.ResponseWriter, _ *http.Request) {
 					for _, value := range tt.header {
@@ -172,7 +172,7 @@ func TestKeyLifetimeIsCacheControlsWithinBounds(t *testing.T) {
 				assert.Equal(t, tt.want, s.FreshUntil.Sub(s.FetchedAt))
 				// An hour of steady traffic costs between 1 and 75 fetches.
 				token := w.Token()
-				for start := time.Now(); time.Since(start) < time.Hour; pass(5 * time.Second) {
+				for start := time.Now(); time.Since(start) < time.Hour; advance(5 * time.Second) {
 					w.acceptsAtOnce(token)
 				}
 				assert.LessOrEqual(t, w.requests(), 76)

@@ -112,7 +112,7 @@ func checkModel(rt *rapid.T, steps map[string]int) {
 		"hang":    count("hang", func(*rapid.T) { setMode("hanging") }),
 		"recover": count("recover", func(*rapid.T) { setMode("up") }),
 		"refresh": count("refresh", func(rt *rapid.T) {
-			pass(time.Millisecond) // or two fetches that hang could end in any order
+			advance(time.Millisecond) // or two fetches that hang could end in any order
 			m.settle(time.Now())
 			before, start := tenant.JWKSRequests(), time.Now()
 			err := m.v.Refresh(rt.Context())
@@ -167,7 +167,7 @@ func checkModel(rt *rapid.T, steps map[string]int) {
 			}
 		}),
 		"advance": count("advance", func(rt *rapid.T) {
-			pass(rapid.SampledFrom([]time.Duration{
+			advance(rapid.SampledFrom([]time.Duration{
 				time.Second, 3 * time.Second, 10 * time.Second, time.Minute, 4 * time.Minute,
 				8 * time.Minute, 9 * time.Minute, 10 * time.Minute, time.Hour, 13 * time.Hour,
 			}).Draw(rt, "time"))

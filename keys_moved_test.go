@@ -15,12 +15,12 @@ import (
 func TestKeyDiscoveryIsReadAgainOnAFailedFetchAtMostOnceAMinute(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		token := w.Token()
 		w.accepts(token)
 		w.SetDown(true)
-		for start := time.Now(); time.Since(start) < 10*time.Minute+time.Second; pass(time.Second) {
+		for start := time.Now(); time.Since(start) < 10*time.Minute+time.Second; advance(time.Second) {
 			_ = w.v.Refresh(t.Context())
 		}
 		readings, _ := m.seen()
@@ -33,15 +33,15 @@ func TestKeyDiscoveryIsReadAgainOnAFailedFetchAtMostOnceAMinute(t *testing.T) {
 func TestKeyDiscoveryFollowsKeysThatMove(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://gone.example/"))
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
-		pass(time.Minute)
+		advance(time.Minute)
 		for _, bad := range []string{"down", metadataOf("https://evil.example", "https://evil.example/"), "<html>"} {
 			m.set(bad)
 			unavailable(t, w.v.Refresh(t.Context()))
 			assert.Equal(t, "https://gone.example/", w.v.Status().JWKSURL, "a failed reading keeps the last one")
-			pass(time.Minute)
+			advance(time.Minute)
 		}
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		unavailable(t, w.v.Refresh(t.Context())) // reads it for the next fetch
@@ -54,7 +54,7 @@ func TestKeyDiscoveryFollowsKeysThatMove(t *testing.T) {
 
 func TestKeyDiscoveryIsReadAgainAfterAMinuteOrAfterTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
-	withClock(t, true, func(t *testing.T, w *world, clock *jumpingClock) {
+	withClock(t, true, func(t *testing.T, w *fixture, clock *jumpingClock) {
 		m := &metadata{next: w.Client().Transport}
 		w.v = w.verifier(reachfive.WithDiscovery(), reachfive.WithHTTPClient(&http.Client{Transport: m}))
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
@@ -66,9 +66,9 @@ func TestKeyDiscoveryIsReadAgainAfterAMinuteOrAfterTheClockWasSetBack(t *testing
 			readings, _ := m.seen()
 			assert.Equal(t, want, readings)
 		}
-		pass(time.Minute - time.Nanosecond)
+		advance(time.Minute - time.Nanosecond)
 		fails(1)
-		pass(time.Nanosecond)
+		advance(time.Nanosecond)
 		fails(2)
 		clock.set(-time.Hour)
 		fails(3)
@@ -80,10 +80,10 @@ func TestKeyDiscoveryIsReadAgainAfterAMinuteOrAfterTheClockWasSetBack(t *testing
 func TestKeyDiscoveryFollowsKeysFromAPlaceThatHangs(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		w.accepts(w.Token())
-		pass(time.Minute)
+		advance(time.Minute)
 		w.OnJWKS(hang())
 		m.set(metadataOf(w.Issuer(), "https://moved.example/"))
 		unavailable(t, w.v.Refresh(t.Context()))
@@ -98,7 +98,7 @@ func TestKeyDiscoveryFollowsKeysFromAPlaceThatHangs(t *testing.T) {
 func TestKeyDiscoveryFollowsKeysThatMoveWhileTheOldPlaceAnswers(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		w.accepts(w.Token())
 		m.freeze("keys.example", `{"keys":[`+w.JWK("key-1")+`]}`)
@@ -108,7 +108,7 @@ func TestKeyDiscoveryFollowsKeysThatMoveWhileTheOldPlaceAnswers(t *testing.T) {
 		w.refuses(rotated, reachfive.CodeUnknownKey) // the document was read less than a minute ago
 		readings, _ := m.seen()
 		assert.Equal(t, 1, readings)
-		pass(time.Minute)
+		advance(time.Minute)
 		w.accepts(rotated)
 		assert.Equal(t, "https://moved.example/", w.v.Status().JWKSURL)
 		readings, hosts := m.seen()
@@ -120,11 +120,11 @@ func TestKeyDiscoveryFollowsKeysThatMoveWhileTheOldPlaceAnswers(t *testing.T) {
 func TestKeyDiscoveryIsReadForUnknownKIDsAtMostOnceAMinute(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		w.accepts(w.Token())
 		junk, forged := w.Token(reachfivetest.KID("junk")), w.Token(reachfivetest.NoKID(), reachfivetest.WrongKey())
-		for start := time.Now(); time.Since(start) < 10*time.Minute; pass(5 * time.Second) {
+		for start := time.Now(); time.Since(start) < 10*time.Minute; advance(5 * time.Second) {
 			w.refuses(junk, reachfive.CodeUnknownKey)
 			w.refuses(forged, reachfive.CodeInvalidSignature)
 		}
@@ -139,11 +139,11 @@ func TestKeyDiscoveryIsReadForUnknownKIDsAtMostOnceAMinute(t *testing.T) {
 func TestKeyDiscoveryOfAPlaceThatFailsLeavesTheTokenUndecided(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		known := w.Token()
 		w.accepts(known)
-		pass(time.Minute)
+		advance(time.Minute)
 		m.set(metadataOf(w.Issuer(), "https://gone.example/"))
 		w.refuses(w.Token(reachfivetest.KID("junk")), reachfive.CodeKeysUnavailable)
 		w.acceptsAtOnce(known)
@@ -153,11 +153,11 @@ func TestKeyDiscoveryOfAPlaceThatFailsLeavesTheTokenUndecided(t *testing.T) {
 func TestKeyDiscoveryThatFailsForAnUnknownKIDChangesNothing(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w, m := newDiscoveringWorld(t)
+		w, m := newDiscoveringFixture(t)
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		w.accepts(w.Token())
 		for _, broken := range []string{"down", "", "<html>", metadataOf("https://evil.example", "https://evil.example/")} {
-			pass(time.Minute)
+			advance(time.Minute)
 			m.set(broken)
 			w.refuses(w.Token(reachfivetest.KID("junk")), reachfive.CodeUnknownKey)
 			assert.Equal(t, "https://keys.example/", w.v.Status().JWKSURL)

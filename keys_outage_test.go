@@ -17,9 +17,9 @@ import (
 func TestKeyLastGoodSetServesThroughAnOutageAndNobodyWaitsAgain(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		w.OnJWKS(hang())
 		assert.Equal(t, 5*time.Second, took(func() { w.accepts(w.Token()) }), "the first request finds out")
 
@@ -27,10 +27,10 @@ func TestKeyLastGoodSetServesThroughAnOutageAndNobodyWaitsAgain(t *testing.T) {
 		token := w.Token()
 		for time.Since(start) < 23*time.Hour {
 			w.acceptsAtOnce(token)
-			pass(30 * time.Second)
+			advance(30 * time.Second)
 		}
 		w.OnJWKS(nil)
-		pass(2 * time.Minute)
+		advance(2 * time.Minute)
 		w.acceptsAtOnce(w.Token()) // starts the fetch that heals
 		synctest.Wait()
 		assert.False(t, w.v.Status().Failing)
@@ -47,13 +47,13 @@ func TestKeyLastGoodSetServesThroughAnOutageAndNobodyWaitsAgain(t *testing.T) {
 func TestKeyFailureAheadOfTheEndOfTheLifetimeCountsAsKnown(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		token := w.Token()
 		w.accepts(token)
 		w.OnJWKS(hang())
 		for range 30 * 60 { // half an hour: through the whole of the second lifetime
 			w.acceptsAtOnce(token)
-			pass(time.Second)
+			advance(time.Second)
 		}
 	})
 }
@@ -61,7 +61,7 @@ func TestKeyFailureAheadOfTheEndOfTheLifetimeCountsAsKnown(t *testing.T) {
 func TestKeyFailureOfYesterdayDoesNotSpareAFetch(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		token := w.Token()
 		w.accepts(token)
 		w.SetDown(true)
@@ -69,7 +69,7 @@ func TestKeyFailureOfYesterdayDoesNotSpareAFetch(t *testing.T) {
 		w.SetDown(false)
 		w.Rotate()
 		w.RemoveKey("key-1")
-		pass(8 * time.Hour) // without a request
+		advance(8 * time.Hour) // without a request
 		w.refuses(token, reachfive.CodeUnknownKey)
 	})
 }
@@ -77,7 +77,7 @@ func TestKeyFailureOfYesterdayDoesNotSpareAFetch(t *testing.T) {
 func TestKeyUnknownKIDDuringAnOutageIsUnavailableAndNeverUnknown(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		known := w.Token()
 		w.accepts(known)
 		w.SetDown(true)
@@ -87,14 +87,14 @@ func TestKeyUnknownKIDDuringAnOutageIsUnavailableAndNeverUnknown(t *testing.T) {
 		}
 		w.Rotate()
 		rotated := w.Token()
-		for start := time.Now(); time.Since(start) < 5*time.Minute; pass(500 * time.Millisecond) {
+		for start := time.Now(); time.Since(start) < 5*time.Minute; advance(500 * time.Millisecond) {
 			w.refuses(rotated, reachfive.CodeKeysUnavailable)
 			w.refuses(junk, reachfive.CodeKeysUnavailable)
 			w.acceptsAtOnce(known)
 		}
 		t.Logf("10000 junk kids and 600 tokens of a new key during an outage of 5 minutes: keys_unavailable each, %d fetches", w.requests()-1)
 		w.SetDown(false)
-		pass(time.Minute)
+		advance(time.Minute)
 		w.accepts(rotated)
 	})
 }
@@ -102,7 +102,7 @@ func TestKeyUnknownKIDDuringAnOutageIsUnavailableAndNeverUnknown(t *testing.T) {
 func TestKeyUnavailableSaysWhenItMakesSenseToComeBack(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		w.SetDown(true)
 		junk := w.Token(reachfivetest.KID("junk"))
@@ -110,12 +110,12 @@ func TestKeyUnavailableSaysWhenItMakesSenseToComeBack(t *testing.T) {
 			_, err := w.v.Verify(t.Context(), junk)
 			again := unavailable(t, err)
 			before := w.requests()
-			pass(again - time.Nanosecond)
+			advance(again - time.Nanosecond)
 			w.refuses(junk, reachfive.CodeKeysUnavailable)
 			if again > time.Second { // the least that is ever said
 				assert.Equal(t, before, w.requests(), "it made sense before %v", again)
 			}
-			pass(time.Nanosecond)
+			advance(time.Nanosecond)
 			w.refuses(junk, reachfive.CodeKeysUnavailable)
 			assert.Greater(t, w.requests(), before, "it made no sense after %v", again)
 		}
@@ -125,7 +125,7 @@ func TestKeyUnavailableSaysWhenItMakesSenseToComeBack(t *testing.T) {
 func TestKeyEndpointThatHangsHoldsNoKnownKID(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		token := w.Token()
 		w.accepts(token)
 		w.OnJWKS(hang())
@@ -137,7 +137,7 @@ func TestKeyEndpointThatHangsHoldsNoKnownKID(t *testing.T) {
 			synctest.Wait()
 			w.acceptsAtOnce(token)
 			calls++
-			pass(time.Second)
+			advance(time.Second)
 		}
 		flood.Wait()
 		t.Logf("%d calls with a known kid while the endpoint hangs, over an hour: none waited", calls)
@@ -148,16 +148,16 @@ func TestKeyEndpointThatHangsHoldsNoKnownKID(t *testing.T) {
 func TestKeyAfterALongSilenceTheProviderIsAskedBeforeOldKeysServe(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		removed := w.Token()
 		w.accepts(removed)
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		w.SetDown(true)
 		w.accepts(removed) // through the outage
 		w.SetDown(false)
 		w.Rotate()
 		w.RemoveKey("key-1")
-		pass(20 * time.Hour)
+		advance(20 * time.Hour)
 		w.refuses(removed, reachfive.CodeUnknownKey)
 	})
 }
@@ -176,13 +176,13 @@ func TestKeyProviderIsKnownToBeDownForFiveMinutesAfterThePause(t *testing.T) {
 			t.Run(tt.name+" and "+silence.String(), func(t *testing.T) {
 				t.Parallel()
 				inBubble(t, func(t *testing.T) {
-					w := newWorld(t)
+					w := newFixture(t)
 					token := w.Token()
 					w.accepts(token)
 					w.OnJWKS(tt.answer)
-					pass(10 * time.Minute)
+					advance(10 * time.Minute)
 					w.accepts(token)
-					pass(time.Until(w.v.Status().NextAttempt) + silence)
+					advance(time.Until(w.v.Status().NextAttempt) + silence)
 					w.SetDelay(time.Second)
 					before := w.requests()
 					waited := took(func() { w.accepts(token) })
@@ -191,7 +191,7 @@ func TestKeyProviderIsKnownToBeDownForFiveMinutesAfterThePause(t *testing.T) {
 					} else {
 						assert.Equal(t, time.Second, waited, "the first request waits for a fetch")
 					}
-					pass(time.Second)
+					advance(time.Second)
 					assert.Equal(t, before+1, w.requests())
 				})
 			})

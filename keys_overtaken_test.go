@@ -23,7 +23,7 @@ func TestKeyOlderAnswerIsDropped(t *testing.T) {
 		store := new(memoryStore)
 		// The first exchange takes its time, whatever becomes of its context.
 		slow := make(chan struct{})
-		w := newWorld(t)
+		w := newFixture(t)
 		transport, first := w.Client().Transport, true
 		v := w.verifier(reachfive.WithKeyStore(store), reachfive.WithHTTPClient(&http.Client{
 			Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -58,7 +58,7 @@ func TestKeyOlderAnswerIsDropped(t *testing.T) {
 func TestKeyAnswerThatIsOlderThanAFailureEndsNoOutage(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		w.refuses(w.Token(reachfivetest.KID("junk1")), reachfive.CodeUnknownKey) // half of the budget
 		document := `{"keys":[` + w.JWK(w.KID()) + `]}`
@@ -75,14 +75,14 @@ func TestKeyAnswerThatIsOlderThanAFailureEndsNoOutage(t *testing.T) {
 		})
 		junk := w.Token(reachfivetest.KID("junk2"))
 		go func() { _, _ = w.v.Verify(t.Context(), junk) }() // the other half
-		pass(time.Second)
+		advance(time.Second)
 		w.Rotate()
 		rotated := w.Token()
 		unavailable(t, w.v.Refresh(t.Context()))
-		pass(1500 * time.Millisecond) // the late answer is here
+		advance(1500 * time.Millisecond) // the late answer is here
 		for range 60 {
 			w.refuses(rotated, reachfive.CodeKeysUnavailable)
-			pass(time.Second)
+			advance(time.Second)
 		}
 		assert.EqualValues(t, 2, requests.Load())
 		assert.True(t, w.v.Status().Failing)
@@ -91,7 +91,7 @@ func TestKeyAnswerThatIsOlderThanAFailureEndsNoOutage(t *testing.T) {
 }
 
 // results returns what came of the fetches, in the order of the answers.
-func (w *world) results() (results []string) {
+func (w *fixture) results() (results []string) {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,19 +106,19 @@ func (w *world) results() (results []string) {
 func TestKeyFetchThatWasOvertakenHidesNoneThatRuns(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		w.OnJWKS(hang())
 		var others sync.WaitGroup
 		junk := w.Token(reachfivetest.KID("junk"))
 		others.Go(func() { _ = w.verify(junk) }) // ends at 5 s
-		pass(4 * time.Second)
+		advance(4 * time.Second)
 		w.OnJWKS(nil)
 		w.SetDelay(3 * time.Second)
 		w.Rotate()
 		rotated := w.Token()
 		others.Go(func() { assert.NoError(t, w.v.Refresh(t.Context())) }) // ends at 7 s
-		pass(1500 * time.Millisecond)
+		advance(1500 * time.Millisecond)
 		assert.Equal(t, 1500*time.Millisecond, took(func() { w.accepts(rotated) }))
 		others.Wait()
 		assert.Equal(t, 3, w.requests())
@@ -128,7 +128,7 @@ func TestKeyFetchThatWasOvertakenHidesNoneThatRuns(t *testing.T) {
 func TestKeyOlderAnswerEndsNoFetchThatIsNewer(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		token := w.Token()
 		var first sync.WaitGroup
 		w.SetDelay(2 * time.Second)
@@ -146,16 +146,16 @@ func TestKeyOlderAnswerEndsNoFetchThatIsNewer(t *testing.T) {
 func TestKeyOlderFailureIsNotTheLastError(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.OnJWKS(hang())
 		token := w.Token()
 		go func() { _ = w.verify(token) }()
-		pass(time.Second)
+		advance(time.Second)
 		w.OnJWKS(status(http.StatusServiceUnavailable, "Retry-After", "20"))
 		unavailable(t, w.v.Refresh(t.Context()))
 		before := w.v.Status()
 		assert.Equal(t, "status 503", before.LastError)
-		pass(5 * time.Second)
+		advance(5 * time.Second)
 		assert.Equal(t, []string{"status 503", "timeout"}, w.results())
 		after := w.v.Status()
 		assert.Equal(t, "status 503", after.LastError)
@@ -168,18 +168,18 @@ func TestKeyFetchThatIsCalledOffIsCanceledAndNoTimeout(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		end  func(w *world)
+		end  func(w *fixture)
 		want []string
 	}{
-		{"by a newer answer", func(w *world) {
+		{"by a newer answer", func(w *fixture) {
 			w.OnJWKS(nil)
 			require.NoError(w.t, w.v.Refresh(w.t.Context()))
 		}, []string{"ok", "canceled"}},
-		{"by Close", func(w *world) { require.NoError(w.t, w.v.Close()) }, []string{"canceled"}},
+		{"by Close", func(w *fixture) { require.NoError(w.t, w.v.Close()) }, []string{"canceled"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				w.OnJWKS(hang())
 				token := w.Token()
 				go func() { _ = w.verify(token) }()

@@ -20,13 +20,13 @@ import (
 func TestKeyFiveHundredRefreshesLeaveTheBackgroundRateAsItIs(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		for range 500 {
 			require.NoError(t, w.v.Refresh(t.Context()))
 		}
 		assert.Equal(t, 500, w.requests())
 		token := w.Token()
-		for start := time.Now(); time.Since(start) < time.Hour; pass(10 * time.Second) {
+		for start := time.Now(); time.Since(start) < time.Hour; advance(10 * time.Second) {
 			w.acceptsAtOnce(token)
 		}
 		assert.LessOrEqual(t, w.requests(), 500+8, "an hour is at most 8 times 80 % of 10 minutes")
@@ -36,7 +36,7 @@ func TestKeyFiveHundredRefreshesLeaveTheBackgroundRateAsItIs(t *testing.T) {
 func TestKeyRefreshesAtOnceShareTheirFetches(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.SetDelay(time.Second)
 		var callers sync.WaitGroup
 		for range 500 {
@@ -50,7 +50,7 @@ func TestKeyRefreshesAtOnceShareTheirFetches(t *testing.T) {
 func TestKeyRefreshDoesNotWaitForAFetchThatHangs(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.OnJWKS(hang())
 		token := w.Token()
 		var waiting sync.WaitGroup
@@ -70,7 +70,7 @@ func TestKeyRefreshDoesNotWaitForAFetchThatHangs(t *testing.T) {
 func TestKeyRefreshTakesNoAnswerOfAFetchBeforeIt(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		stolen := w.Token()
 		w.SetDelay(2 * time.Second)
@@ -90,7 +90,7 @@ func TestKeyRefreshTakesNoAnswerOfAFetchBeforeIt(t *testing.T) {
 func TestKeyRefreshIsContentWithKeysThatOvertookItsOwn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		var requests atomic.Int64
 		document := `{"keys":[` + w.JWK(w.KID()) + `]}`
@@ -118,7 +118,7 @@ func TestKeyRefreshIsContentWithKeysThatOvertookItsOwn(t *testing.T) {
 		earlier := make(chan error, 1)
 		go func() { earlier <- w.v.Refresh(t.Context()) }()
 		ask()
-		pass(1500 * time.Millisecond)
+		advance(1500 * time.Millisecond)
 		require.NoError(t, w.v.Refresh(t.Context()))
 		require.NoError(t, <-earlier)
 	})
@@ -127,7 +127,7 @@ func TestKeyRefreshIsContentWithKeysThatOvertookItsOwn(t *testing.T) {
 func TestKeyRefreshGivesEachCallerAnErrorOfItsOwn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.OnJWKS(hang())
 		go func() { _ = w.v.Refresh(t.Context()) }()
 		synctest.Wait()

@@ -15,11 +15,11 @@ import (
 func TestKeyWithoutKIDIsLoggedByItsThumbprint(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := worldOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(),
+		w := fixtureOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(),
 			reachfivetest.WithKeys(rsaKeys()...), reachfivetest.WithoutKIDs()))
 		w.accepts(w.Token())
 		w.Rotate()
-		pass(time.Second)
+		advance(time.Second)
 		require.NoError(t, w.v.Refresh(t.Context()))
 		keys := w.v.Status().Keys
 		require.Len(t, keys, 2)
@@ -33,14 +33,14 @@ func TestKeyLinesOfTheLogNameTheIssuer(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		store := &memoryStore{record: []byte("broken")}
-		w := newWorld(t, reachfive.WithKeyStore(store))
+		w := newFixture(t, reachfive.WithKeyStore(store))
 		w.SetDown(true)
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
 		w.SetDown(false)
-		pass(time.Second)
+		advance(time.Second)
 		w.accepts(w.Token())
 		w.Rotate()
-		pass(time.Second)
+		advance(time.Second)
 		w.accepts(w.Token())
 		log := w.logged()
 		require.Len(t, log, 4)
@@ -65,7 +65,7 @@ func TestKeyFetchesAreToldInTheirOrder(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				told := make(chan reachfive.FetchCause, 2)
 				w.v = w.verifier(reachfive.WithObserver(reachfive.Observer{FetchDone: func(_ context.Context, e reachfive.FetchEvent) {
 					if e.Cause == reachfive.CauseFirst {
@@ -75,11 +75,11 @@ func TestKeyFetchesAreToldInTheirOrder(t *testing.T) {
 				}}))
 				w.accepts(w.Token())
 				require.NoError(t, w.v.Refresh(t.Context()))
-				pass(tt.within)
+				advance(tt.within)
 				for _, want := range tt.want {
 					assert.Equal(t, want, <-told)
 				}
-				pass(time.Hour)
+				advance(time.Hour)
 			})
 		})
 	}

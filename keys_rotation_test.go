@@ -15,7 +15,7 @@ import (
 func TestKeyRotationIsAcceptedOnItsFirstRequest(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		old := w.Token()
 		w.accepts(old)
 		synctest.Wait() // until the fetch is reported: the next one ends as quickly
@@ -38,7 +38,7 @@ func TestKeyRotationIsAcceptedOnItsFirstRequest(t *testing.T) {
 func TestKeyRotationsAreAcceptedWithinTheBudget(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		for range 2 {
 			w.Rotate()
@@ -47,9 +47,9 @@ func TestKeyRotationsAreAcceptedWithinTheBudget(t *testing.T) {
 		w.Rotate()
 		third := w.Token()
 		w.refuses(third, reachfive.CodeKeysUnavailable)
-		pass(10*time.Second - time.Nanosecond)
+		advance(10*time.Second - time.Nanosecond)
 		w.refuses(third, reachfive.CodeKeysUnavailable)
-		pass(time.Nanosecond)
+		advance(time.Nanosecond)
 		w.accepts(third)
 	})
 }
@@ -57,7 +57,7 @@ func TestKeyRotationsAreAcceptedWithinTheBudget(t *testing.T) {
 func TestKeyUnderAFloodOfJunkIsAcceptedWithinTenSeconds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		known := w.Token()
 		w.accepts(known)
 		junk := w.Token(reachfivetest.KID("junk"))
@@ -72,7 +72,7 @@ func TestKeyUnderAFloodOfJunkIsAcceptedWithinTenSeconds(t *testing.T) {
 				w.refuses(junk, reachfive.CodeUnknownKey)
 				w.acceptsAtOnce(known)
 			}
-			pass(100 * time.Millisecond)
+			advance(100 * time.Millisecond)
 		}
 		assert.LessOrEqual(t, time.Since(rotated), 10*time.Second)
 		t.Logf("accepted %v after the rotation, under a flood", time.Since(rotated))
@@ -82,7 +82,7 @@ func TestKeyUnderAFloodOfJunkIsAcceptedWithinTenSeconds(t *testing.T) {
 func TestKeyReplacedUnderItsKIDIsNoticedWhenTheLifetimeEnds(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		old := w.Token()
 		w.accepts(old)
 		w.ReplaceKey("key-1")
@@ -92,7 +92,7 @@ func TestKeyReplacedUnderItsKIDIsNoticedWhenTheLifetimeEnds(t *testing.T) {
 		}
 		assert.Equal(t, 1, w.requests(), "a bad signature of a known kid fetches")
 		t.Log("1000 bad signatures of a known kid: 0 fetches")
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		w.accepts(replaced)
 		w.refuses(old, reachfive.CodeInvalidSignature)
 		assert.Equal(t, 2, w.requests())
@@ -102,7 +102,7 @@ func TestKeyReplacedUnderItsKIDIsNoticedWhenTheLifetimeEnds(t *testing.T) {
 func TestKeyReplacedUnderItsKIDIsNoticedOnRefresh(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		old := w.Token()
 		w.accepts(old)
 		w.ReplaceKey("key-1")
@@ -115,7 +115,7 @@ func TestKeyReplacedUnderItsKIDIsNoticedOnRefresh(t *testing.T) {
 func TestKeyKIDlessToken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		plain := w.Token(reachfivetest.NoKID())
 		w.accepts(plain) // one usable key
 		w.Rotate()
@@ -129,7 +129,7 @@ func TestKeyKIDlessToken(t *testing.T) {
 		}
 		assert.Equal(t, 3, w.requests(), "the budget is 2")
 		w.SetDown(true)
-		pass(10 * time.Second)
+		advance(10 * time.Second)
 		w.refuses(forged, reachfive.CodeKeysUnavailable)
 		w.acceptsAtOnce(plain)
 	})
@@ -138,7 +138,7 @@ func TestKeyKIDlessToken(t *testing.T) {
 func TestKeySetWithoutKIDsVerifiesTokensWithAndWithoutOne(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := worldOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(),
+		w := fixtureOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(),
 			reachfivetest.WithKeys(rsaKeys()...), reachfivetest.WithoutKIDs()))
 		w.accepts(w.Token())
 		w.accepts(w.Token(reachfivetest.KID("named")))
@@ -152,7 +152,7 @@ func TestKeySetWithoutKIDsVerifiesTokensWithAndWithoutOne(t *testing.T) {
 func TestKeyRemovedEndsItsTokensInTheTokenCacheToo(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, reachfive.WithTokenCache(100))
+		w := newFixture(t, reachfive.WithTokenCache(100))
 		token := w.Token()
 		for range 3 {
 			w.accepts(token)
@@ -167,8 +167,8 @@ func TestKeyRemovedEndsItsTokensInTheTokenCacheToo(t *testing.T) {
 func TestKeySetsOfTwoIssuersWithTheSameKIDAreKeptApart(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		one := newWorld(t, reachfive.WithTokenCache(100))
-		other := worldOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithName("other.localhost"),
+		one := newFixture(t, reachfive.WithTokenCache(100))
+		other := fixtureOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithName("other.localhost"),
 			reachfivetest.WithKeys(rsaKeys()[4:]...)), reachfive.WithTokenCache(100))
 		require.Equal(t, one.KID(), other.KID())
 		for range 2 {

@@ -34,8 +34,8 @@ var rsaKeys = sync.OnceValue(func() []*rsa.PrivateKey {
 	return keys
 })
 
-// world is a tenant, a Verifier of its tokens, and what the Verifier tells.
-type world struct {
+// fixture is a tenant, a Verifier of its tokens, and what the Verifier tells.
+type fixture struct {
 	*reachfivetest.Tenant
 	t *testing.T
 	v *reachfive.Verifier
@@ -46,21 +46,21 @@ type world struct {
 	log     bytes.Buffer
 }
 
-// newWorld makes a tenant in memory, for a bubble.
-func newWorld(t *testing.T, opts ...reachfive.Option) *world {
+// newFixture makes a tenant in memory, for a bubble.
+func newFixture(t *testing.T, opts ...reachfive.Option) *fixture {
 	t.Helper()
-	return worldOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithKeys(rsaKeys()...)), opts...)
+	return fixtureOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(), reachfivetest.WithKeys(rsaKeys()...)), opts...)
 }
 
-func worldOf(t *testing.T, tenant *reachfivetest.Tenant, opts ...reachfive.Option) *world {
+func fixtureOf(t *testing.T, tenant *reachfivetest.Tenant, opts ...reachfive.Option) *fixture {
 	t.Helper()
-	w := &world{Tenant: tenant, t: t}
+	w := &fixture{Tenant: tenant, t: t}
 	w.v = w.verifier(opts...)
 	return w
 }
 
-// verifier makes another Verifier that tells the same world.
-func (w *world) verifier(opts ...reachfive.Option) *reachfive.Verifier {
+// verifier makes another Verifier that reports to the same fixture.
+func (w *fixture) verifier(opts ...reachfive.Option) *reachfive.Verifier {
 	w.t.Helper()
 	return w.Verifier(append([]reachfive.Option{
 		reachfive.WithLogger(slog.New(slog.NewTextHandler(w, nil))),
@@ -80,14 +80,14 @@ func (w *world) verifier(opts ...reachfive.Option) *reachfive.Verifier {
 }
 
 // Write takes a line of the log.
-func (w *world) Write(line []byte) (int, error) {
+func (w *fixture) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(line)
 }
 
 // logged returns the lines of the log, when nothing goes on any more.
-func (w *world) logged() []string {
+func (w *fixture) logged() []string {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,7 +98,7 @@ func (w *world) logged() []string {
 	return strings.Split(text, "\n")
 }
 
-func (w *world) stateChanges() []reachfive.State {
+func (w *fixture) stateChanges() []reachfive.State {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,7 +106,7 @@ func (w *world) stateChanges() []reachfive.State {
 }
 
 // causes returns why the keys were fetched, in the order of the answers.
-func (w *world) causes() (causes []reachfive.FetchCause) {
+func (w *fixture) causes() (causes []reachfive.FetchCause) {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -117,7 +117,7 @@ func (w *world) causes() (causes []reachfive.FetchCause) {
 }
 
 // verify returns the Code of the verdict, "" if the token was accepted.
-func (w *world) verify(token string) reachfive.Code {
+func (w *fixture) verify(token string) reachfive.Code {
 	w.t.Helper()
 	_, err := w.v.Verify(w.t.Context(), token)
 	if err != nil && reachfive.CodeOf(err) == "" {
@@ -127,20 +127,20 @@ func (w *world) verify(token string) reachfive.Code {
 }
 
 // accepts fails the test unless the token is accepted.
-func (w *world) accepts(token string) {
+func (w *fixture) accepts(token string) {
 	w.t.Helper()
 	assert.Equal(w.t, reachfive.Code(""), w.verify(token))
 }
 
 // refuses fails the test unless the token is refused with that Code.
-func (w *world) refuses(token string, want reachfive.Code) {
+func (w *fixture) refuses(token string, want reachfive.Code) {
 	w.t.Helper()
 	assert.Equal(w.t, want, w.verify(token))
 }
 
 // acceptsAtOnce fails the test if the token is not accepted, or if the call
 // waited for a fetch, however short.
-func (w *world) acceptsAtOnce(token string) {
+func (w *fixture) acceptsAtOnce(token string) {
 	w.t.Helper()
 	ctx := &watchedContext{Context: w.t.Context()}
 	_, err := w.v.Verify(ctx, token)
@@ -150,7 +150,7 @@ func (w *world) acceptsAtOnce(token string) {
 
 // requests returns how many requests for keys there were, when nothing goes on
 // any more.
-func (w *world) requests() int {
+func (w *fixture) requests() int {
 	synctest.Wait()
 	return w.JWKSRequests()
 }
@@ -178,8 +178,8 @@ func (c *watchedContext) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
-// pass lets time pass, in a bubble.
-func pass(d time.Duration) { time.Sleep(d) }
+// advance lets time pass, in a bubble.
+func advance(d time.Duration) { time.Sleep(d) }
 
 // took returns how long call took, in a bubble.
 func took(call func()) time.Duration {

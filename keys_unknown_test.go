@@ -29,7 +29,7 @@ func TestKeyCountsOfAFloodOfJunkKIDs(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				w.SetCacheControl("max-age=3600")
 				known := w.Token()
 				w.accepts(known)
@@ -54,7 +54,7 @@ func TestKeyCountsOfAFloodOfJunkKIDs(t *testing.T) {
 							if i%10 == 0 {
 								w.acceptsAtOnce(known)
 							}
-							pass(tt.pace)
+							advance(tt.pace)
 						}
 					})
 				}
@@ -71,18 +71,18 @@ func TestKeyCountsOfAFloodOfJunkKIDs(t *testing.T) {
 func TestKeyBudgetRegainsFromItsFirstUseOn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		junk := w.Token(reachfivetest.KID("junk"))
 		w.refuses(junk, reachfive.CodeUnknownKey)
-		pass(9 * time.Second)
+		advance(9 * time.Second)
 		w.refuses(junk, reachfive.CodeUnknownKey)
 		assert.Equal(t, 3, w.requests())
 		w.Rotate()
 		rotated := w.Token()
-		pass(time.Second - time.Nanosecond)
+		advance(time.Second - time.Nanosecond)
 		w.refuses(rotated, reachfive.CodeKeysUnavailable)
-		pass(time.Nanosecond)
+		advance(time.Nanosecond)
 		w.accepts(rotated)
 	})
 }
@@ -91,7 +91,7 @@ func TestKeyBudgetRegainsFromItsFirstUseOn(t *testing.T) {
 // the clock was set back, nor be without end.
 func TestKeyBudgetOutlivesAClockThatIsSetBack(t *testing.T) {
 	t.Parallel()
-	withClock(t, true, func(t *testing.T, w *world, clock *jumpingClock) {
+	withClock(t, true, func(t *testing.T, w *fixture, clock *jumpingClock) {
 		w.accepts(w.Token())
 		junk := w.Token(reachfivetest.KID("junk"))
 		for range 3 {
@@ -106,9 +106,9 @@ func TestKeyBudgetOutlivesAClockThatIsSetBack(t *testing.T) {
 		assert.Equal(t, before, w.requests(), "the budget has no end")
 		w.Rotate()
 		rotated := w.Token()
-		pass(10*time.Second - time.Nanosecond)
+		advance(10*time.Second - time.Nanosecond)
 		w.refuses(rotated, reachfive.CodeKeysUnavailable)
-		pass(time.Nanosecond)
+		advance(time.Nanosecond)
 		w.accepts(rotated)
 		for range 100 {
 			w.refuses(junk, reachfive.CodeUnknownKey)
@@ -118,7 +118,7 @@ func TestKeyBudgetOutlivesAClockThatIsSetBack(t *testing.T) {
 }
 
 // spendBudget makes the unknown kids' budget empty. The kid is junk.
-func (w *world) spendBudget() {
+func (w *fixture) spendBudget() {
 	w.t.Helper()
 	junk := w.Token(reachfivetest.KID("junk"))
 	for range 3 {
@@ -130,7 +130,7 @@ func (w *world) spendBudget() {
 func TestKeyRotatedInWhileTheBudgetIsEmptyIsAskedToComeAgain(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		w.spendBudget()
 		w.Rotate()
@@ -140,9 +140,9 @@ func TestKeyRotatedInWhileTheBudgetIsEmptyIsAskedToComeAgain(t *testing.T) {
 		again := unavailable(t, err)
 		assert.LessOrEqual(t, again, 10*time.Second)
 		assert.Equal(t, before, w.requests())
-		pass(again - time.Nanosecond)
+		advance(again - time.Nanosecond)
 		w.refuses(rotated, reachfive.CodeKeysUnavailable)
-		pass(time.Nanosecond)
+		advance(time.Nanosecond)
 		w.accepts(rotated)
 		assert.Equal(t, before+1, w.requests())
 		assert.Len(t, w.stateChanges(), 2, "an empty budget is not an outage")
@@ -152,7 +152,7 @@ func TestKeyRotatedInWhileTheBudgetIsEmptyIsAskedToComeAgain(t *testing.T) {
 func TestKeyRemovedEndsItsTokensHoweverManyThereAre(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		w.Rotate()
 		w.RemoveKey("key-1")
@@ -167,9 +167,9 @@ func TestKeyRemovedEndsItsTokensHoweverManyThereAre(t *testing.T) {
 }
 
 // pay makes the Verifier ask for n made-up kids.
-func (w *world) pay(n int) {
+func (w *fixture) pay(n int) {
 	for i := range n {
-		pass(10 * time.Second)
+		advance(10 * time.Second)
 		w.refuses(w.Token(reachfivetest.KID(fmt.Sprint("made-up-", i))), reachfive.CodeUnknownKey)
 	}
 }
@@ -177,7 +177,7 @@ func (w *world) pay(n int) {
 func TestKeyKIDsThatWereAskedAboutAreRememberedUpToAThousand(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		w.pay(1001)
 		w.spendBudget()
@@ -193,7 +193,7 @@ func TestKeyKIDsThatWereAskedAboutAreRememberedUpToAThousand(t *testing.T) {
 func TestKeyMadeUpKIDsDoNotDisplaceARemovedKey(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		far := reachfivetest.Claim("exp", time.Now().Add(24*time.Hour).Unix())
 		removed := w.Token(far)
 		w.accepts(removed)
@@ -209,7 +209,7 @@ func TestKeyMadeUpKIDsDoNotDisplaceARemovedKey(t *testing.T) {
 func TestKeyThatIsPublishedAfterAllIsUsedAndItsRemovalKnown(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		w.Rotate()
 		token := w.Token()
@@ -234,7 +234,7 @@ func TestKeyThatIsPublishedAfterAllIsUsedAndItsRemovalKnown(t *testing.T) {
 func TestKeySetWithoutKIDsThatLacksTheKeyOfANamedTokenIsAskedFor(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := worldOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(),
+		w := fixtureOf(t, reachfivetest.NewTenant(t, reachfivetest.InMemory(),
 			reachfivetest.WithKeys(rsaKeys()...), reachfivetest.WithoutKIDs()))
 		w.accepts(w.Token())
 		forged := func(kid string) string { return w.Token(reachfivetest.KID(kid), reachfivetest.WrongKey()) }

@@ -60,7 +60,7 @@ func TestKeyStoreThatBreaksItsContractCostsALine(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				release := make(chan struct{})
 				defer close(release)
-				w := newWorld(t, reachfive.WithKeyStore(storeFuncs{load: func(ctx context.Context) ([]byte, error) {
+				w := newFixture(t, reachfive.WithKeyStore(storeFuncs{load: func(ctx context.Context) ([]byte, error) {
 					return nil, tt.breach(ctx, release)
 				}}))
 				assert.Equal(t, tt.limit, took(func() { w.accepts(w.Token()) }))
@@ -75,7 +75,7 @@ func TestKeyStoreThatBreaksItsContractCostsALine(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				release := make(chan struct{})
 				defer close(release)
-				w := newWorld(t, reachfive.WithKeyStore(storeFuncs{save: func(ctx context.Context, _ []byte) error {
+				w := newFixture(t, reachfive.WithKeyStore(storeFuncs{save: func(ctx context.Context, _ []byte) error {
 					return tt.breach(ctx, release)
 				}}))
 				assert.Zero(t, took(func() { w.accepts(w.Token()) }), "a request waited for a save")
@@ -85,7 +85,7 @@ func TestKeyStoreThatBreaksItsContractCostsALine(t *testing.T) {
 				}
 				w.Rotate()
 				assert.Zero(t, took(func() { w.accepts(w.Token()) }), "a fetch waited for a save")
-				pass(3 * time.Second)
+				advance(3 * time.Second)
 				log := w.logged()
 				want := 4
 				if tt.limit > 0 {
@@ -115,7 +115,7 @@ func TestKeyCloseWithAStoreThatHangsReturnsWithinASecond(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, reachfive.WithKeyStore(tt.store))
+				w := newFixture(t, reachfive.WithKeyStore(tt.store))
 				go func() { _, _ = w.v.Verify(t.Context(), w.Token()) }()
 				synctest.Wait()
 				assert.Equal(t, tt.limit, took(func() { require.NoError(t, w.v.Close()) }))
@@ -129,8 +129,8 @@ func TestKeyCloseLetsASaveFinish(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		saved := false
-		w := newWorld(t, reachfive.WithKeyStore(storeFuncs{save: func(ctx context.Context, _ []byte) error {
-			pass(300 * time.Millisecond)
+		w := newFixture(t, reachfive.WithKeyStore(storeFuncs{save: func(ctx context.Context, _ []byte) error {
+			advance(300 * time.Millisecond)
 			saved = ctx.Err() == nil
 			return ctx.Err()
 		}}))
@@ -147,7 +147,7 @@ func TestKeyStoreThatIsSlowAndDeafKeepsTheNewestKeys(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var calls, running atomic.Int64
 		var stored memoryStore
-		w := newWorld(t)
+		w := newFixture(t)
 		w.v = w.verifier(reachfive.WithKeyStore(storeFuncs{save: func(ctx context.Context, record []byte) error {
 			assert.EqualValues(t, 1, running.Add(1), "calls to Save overlap")
 			defer running.Add(-1)
@@ -162,7 +162,7 @@ func TestKeyStoreThatIsSlowAndDeafKeepsTheNewestKeys(t *testing.T) {
 		w.Rotate()
 		w.RemoveKey(leaked)
 		require.NoError(t, w.v.Refresh(t.Context()))
-		pass(2 * time.Second)
+		advance(2 * time.Second)
 		require.NoError(t, w.v.Close())
 		assert.EqualValues(t, 2, calls.Load())
 
@@ -175,14 +175,14 @@ func TestKeyStoreThatIsSlowAndDeafKeepsTheNewestKeys(t *testing.T) {
 func TestKeyStoreWhoseWarningsPanicTheLoggerEndsNothing(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		failing := storeFuncs{
 			load: func(context.Context) ([]byte, error) { return []byte("broken"), nil },
 			save: func(context.Context, []byte) error { return errors.New("disk full") },
 		}
 		w.v = w.verifier(reachfive.WithKeyStore(failing), reachfive.WithLogger(slog.New(panicking{slog.DiscardHandler})))
 		w.accepts(w.Token())
-		pass(time.Second)
+		advance(time.Second)
 	})
 }
 
@@ -200,7 +200,7 @@ func TestKeyStoreIsSparedARecordThatWasOvertaken(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		var saved []string
-		w := newWorld(t, reachfive.WithKeyStore(storeFuncs{save: func(_ context.Context, text []byte) error {
+		w := newFixture(t, reachfive.WithKeyStore(storeFuncs{save: func(_ context.Context, text []byte) error {
 			var record struct {
 				JWKS []byte `json:"jwks"`
 			}
@@ -209,7 +209,7 @@ func TestKeyStoreIsSparedARecordThatWasOvertaken(t *testing.T) {
 			}
 			saved = append(saved, string(record.JWKS))
 			if len(saved) == 1 {
-				pass(300 * time.Millisecond) // whatever its context says
+				advance(300 * time.Millisecond) // whatever its context says
 			}
 			return nil
 		}}))
@@ -218,7 +218,7 @@ func TestKeyStoreIsSparedARecordThatWasOvertaken(t *testing.T) {
 			synctest.Wait()
 			w.Rotate()
 		}
-		pass(time.Second)
+		advance(time.Second)
 		synctest.Wait()
 		require.Len(t, saved, 2)
 		assert.NotContains(t, saved[0], "key-2")

@@ -20,22 +20,22 @@ func TestKeyStoreSaveThatHangsIsNotFollowedByAnother(t *testing.T) {
 		var stored memoryStore
 		release := make(chan struct{})
 		var calls atomic.Int64
-		w := newWorld(t)
+		w := newFixture(t)
 		w.v = w.verifier(reachfive.WithKeyStore(storeFuncs{save: func(_ context.Context, record []byte) error {
 			calls.Add(1)
 			<-release // whatever its context says
 			return stored.Save(context.Background(), record)
 		}}))
 		w.accepts(w.Token())
-		pass(2 * time.Second)
+		advance(2 * time.Second)
 		before := bubbleGoroutines()
 		for range 100 {
 			require.NoError(t, w.v.Refresh(t.Context()))
-			pass(2 * time.Second)
+			advance(2 * time.Second)
 		}
 		w.Rotate()
 		w.accepts(w.Token())
-		pass(2 * time.Second)
+		advance(2 * time.Second)
 		assert.EqualValues(t, 1, calls.Load())
 		assert.Equal(t, before, bubbleGoroutines(), "a fetch has left a goroutine behind")
 		assert.Equal(t, "the keys cannot be stored: timeout", w.v.Status().StoreError)
@@ -64,7 +64,7 @@ func TestKeyStatusTellsTheLastErrorOfTheStore(t *testing.T) {
 				return nil
 			},
 		}
-		w := newWorld(t)
+		w := newFixture(t)
 		w.v = w.verifier(reachfive.WithKeyStore(store))
 		assert.Empty(t, w.v.Status().StoreError)
 		w.SetDown(true)
@@ -90,7 +90,7 @@ func TestKeyStatusTellsTheLastErrorOfTheStore(t *testing.T) {
 func TestKeyFileStoreWithoutItsDirectoryIsToldAtTheFirstUse(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.v = w.verifier(reachfive.WithKeyStore(reachfive.FileKeyStore("/nonexistent/directory/keys.json")))
 		w.SetDown(true)
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)

@@ -50,14 +50,14 @@ func TestKeyStoreServesARestartDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		store := new(memoryStore)
-		w := newWorld(t, reachfive.WithKeyStore(store))
+		w := newFixture(t, reachfive.WithKeyStore(store))
 		token := w.Token()
 		w.accepts(token)
 		synctest.Wait()
 		assert.Equal(t, 1, store.saves)
 		require.NoError(t, w.v.Close())
 
-		pass(time.Hour)
+		advance(time.Hour)
 		w.SetDown(true)
 		w.v = w.verifier(reachfive.WithKeyStore(store))
 		w.accepts(token)
@@ -70,9 +70,9 @@ func TestKeyStoreServesARestartDuringAnOutage(t *testing.T) {
 		assert.Equal(t, s.FetchedAt.Add(24*time.Hour), s.ServesUntil)
 		assert.True(t, s.Failing)
 
-		pass(23*time.Hour - time.Nanosecond)
+		advance(23*time.Hour - time.Nanosecond)
 		w.accepts(token)
-		pass(time.Nanosecond)
+		advance(time.Nanosecond)
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable) // MaxStale counts from the fetch
 		assert.Equal(t, 2, store.loads, "once for each Verifier")
 		assert.Equal(t, 1, store.saves)
@@ -83,7 +83,7 @@ func TestKeyStoreNeverStandsForAFetchThatIsGood(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		store := new(memoryStore)
-		w := newWorld(t, reachfive.WithKeyStore(store))
+		w := newFixture(t, reachfive.WithKeyStore(store))
 		removed := w.Token()
 		w.accepts(removed)
 		require.NoError(t, w.v.Close())
@@ -104,7 +104,7 @@ func TestKeyStoreWithoutMaxStaleServesNothing(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		store := new(memoryStore)
-		w := newWorld(t, reachfive.WithKeyStore(store))
+		w := newFixture(t, reachfive.WithKeyStore(store))
 		w.accepts(w.Token())
 		require.NoError(t, w.v.Close())
 		w.SetDown(true)
@@ -116,16 +116,16 @@ func TestKeyStoreWithoutMaxStaleServesNothing(t *testing.T) {
 func TestKeyStoreRecordAgesByTheMonotonicClockToo(t *testing.T) {
 	t.Parallel()
 	store := new(memoryStore)
-	withClock(t, false, func(t *testing.T, w *world, clock *jumpingClock) {
+	withClock(t, false, func(t *testing.T, w *fixture, clock *jumpingClock) {
 		w.v = w.verifier(reachfive.WithKeyStore(store))
 		w.accepts(w.Token())
 		require.NoError(t, w.v.Close())
 		w.SetDown(true)
-		pass(time.Hour)
+		advance(time.Hour)
 		w.v = w.verifier(reachfive.WithKeyStore(store))
 		w.accepts(w.Token())
 		clock.set(-12 * time.Hour)
-		pass(23 * time.Hour)
+		advance(23 * time.Hour)
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
 	})
 }
@@ -156,7 +156,7 @@ func TestKeyStoreRecordThatDoesNotFitIsIgnoredWithOneLine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				store := new(memoryStore)
-				w := newWorld(t, reachfive.WithKeyStore(store))
+				w := newFixture(t, reachfive.WithKeyStore(store))
 				w.accepts(w.Token())
 				require.NoError(t, w.v.Close())
 				if tt.change == nil {
@@ -170,7 +170,7 @@ func TestKeyStoreRecordThatDoesNotFitIsIgnoredWithOneLine(t *testing.T) {
 					store.record = changed
 				}
 				w.SetDown(true)
-				pass(time.Second)
+				advance(time.Second)
 				before := len(w.logged())
 				w.v = w.verifier(reachfive.WithKeyStore(store))
 				w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
@@ -187,7 +187,7 @@ func TestKeyStoreHoldsWhatWasFetched(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		store := new(memoryStore)
-		w, m := newDiscoveringWorld(t, reachfive.WithKeyStore(store))
+		w, m := newDiscoveringFixture(t, reachfive.WithKeyStore(store))
 		m.set(metadataOf(w.Issuer(), "https://keys.example/"))
 		// A key of bad UTF-8 is skipped, and must stay so when it comes back.
 		text := `{"keys":[` + w.JWK(w.KID()) + `,` + strings.Replace(w.JWK(w.KID()), "key-1", "\xff", 1) + `]}`

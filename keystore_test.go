@@ -156,7 +156,7 @@ func TestKeyFileStoreRemovesOnlyFiles(t *testing.T) {
 	require.NoError(t, syscall.Mkfifo(prefix+"4.tmp", 0o600))
 	require.NoError(t, os.WriteFile(prefix+"5.tmp", nil, 0o600))
 	synctest.Test(t, func(t *testing.T) {
-		pass(100 * 365 * 24 * time.Hour) // from the year 2000 on
+		advance(100 * 365 * 24 * time.Hour) // from the year 2000 on
 		require.NoError(t, reachfive.FileKeyStore(path).Save(t.Context(), []byte("record")))
 	})
 	assert.Equal(t, []string{".keys.json.1.tmp", ".keys.json.2.tmp", ".keys.json.3.tmp", ".keys.json.4.tmp", "keys.json"}, list())
@@ -229,7 +229,7 @@ func TestKeyFileStoreThatIsRefusedCostsALineThatSaysWhy(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("{}"), 0o600))
 	require.NoError(t, os.Chmod(path, 0o666))
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, reachfive.WithKeyStore(storeFuncs{load: reachfive.FileKeyStore(path).Load}))
+		w := newFixture(t, reachfive.WithKeyStore(storeFuncs{load: reachfive.FileKeyStore(path).Load}))
 		w.accepts(w.Token())
 		log := w.logged()
 		require.Len(t, log, 2)

@@ -17,7 +17,7 @@ func TestWithoutWithLoggerTheDefaultLoggerOfTheMomentIsUsed(t *testing.T) { // s
 	before := slog.Default()
 	defer slog.SetDefault(before)
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		v, err := reachfive.New(w.Domain, w.ClientID, w.Options()...)
 		require.NoError(t, err)
 		var first, second bytes.Buffer

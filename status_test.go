@@ -19,7 +19,7 @@ import (
 func TestKeyCallerWhoGoesAwayEndsOnlyItsOwnWait(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.SetDelay(600 * time.Millisecond)
 		token := w.Token()
 		var callers sync.WaitGroup
@@ -46,7 +46,7 @@ func TestKeyCallerWhoGoesAwayEndsOnlyItsOwnWait(t *testing.T) {
 func TestKeyPodWithoutTrafficBecomesReady(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.SetDown(true)
 		unavailable(t, w.v.HealthCheck(t.Context()))
 		for range 100 { // backoff holds for a probe as for a request
@@ -54,11 +54,11 @@ func TestKeyPodWithoutTrafficBecomesReady(t *testing.T) {
 		}
 		assert.Equal(t, 1, w.requests())
 		w.SetDown(false)
-		pass(time.Second)
+		advance(time.Second)
 		require.NoError(t, w.v.HealthCheck(t.Context()))
 		assert.Equal(t, 2, w.requests())
 		for range 1000 { // and then it costs nothing while a token can be decided
-			pass(time.Minute)
+			advance(time.Minute)
 			require.NoError(t, w.v.HealthCheck(t.Context()))
 		}
 		assert.Equal(t, 2, w.requests())
@@ -68,14 +68,14 @@ func TestKeyPodWithoutTrafficBecomesReady(t *testing.T) {
 func TestKeyHealthCheckWaitsWithinItsContext(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.OnJWKS(hang())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		assert.Equal(t, time.Second, took(func() {
 			assert.ErrorIs(t, w.v.HealthCheck(ctx), context.DeadlineExceeded)
 		}))
-		pass(4 * time.Second)
+		advance(4 * time.Second)
 		synctest.Wait()
 		assert.True(t, w.v.Status().Failing, "the fetch went on without it")
 	})
@@ -84,7 +84,7 @@ func TestKeyHealthCheckWaitsWithinItsContext(t *testing.T) {
 func TestKeyStatusTellsWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		assert.Equal(t, reachfive.Status{
 			Issuer: w.Issuer(), JWKSURL: w.Issuer() + "/jwks.json", Algorithm: "RS256",
 		}, w.v.Status())
@@ -122,7 +122,7 @@ func TestKeyStatusTellsWhatIsKnown(t *testing.T) {
 func TestKeyCloseEndsWhatRuns(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.OnJWKS(hang())
 		done := make(chan error)
 		go func() {
@@ -141,18 +141,18 @@ func TestKeyCloseEndsWhatRuns(t *testing.T) {
 func TestKeyVerifyGoesOnAfterCloseFromWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.accepts(w.Token())
 		require.NoError(t, w.v.Close())
 		w.acceptsAtOnce(w.Token())
 		w.refuses(w.Token(reachfivetest.KID("junk")), reachfive.CodeKeysUnavailable)
 		unavailable(t, w.v.Refresh(t.Context()))
-		pass(9*time.Minute + 30*time.Second) // refresh ahead is due
+		advance(9*time.Minute + 30*time.Second) // refresh ahead is due
 		w.acceptsAtOnce(w.Token())
-		pass(14 * time.Hour)
+		advance(14 * time.Hour)
 		w.accepts(w.Token())
 		require.NoError(t, w.v.HealthCheck(t.Context()))
-		pass(10 * time.Hour)
+		advance(10 * time.Hour)
 		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
 		unavailable(t, w.v.HealthCheck(t.Context()))
 		assert.Equal(t, 1, w.requests())
@@ -163,7 +163,7 @@ func TestKeyVerifyGoesOnAfterCloseFromWhatIsKnown(t *testing.T) {
 // after a restart, compare as no dashboard expects.
 func TestKeyStatusHasTheTimesOfTheWallClock(t *testing.T) {
 	t.Parallel()
-	withClock(t, false, func(t *testing.T, w *world, clock *jumpingClock) {
+	withClock(t, false, func(t *testing.T, w *fixture, clock *jumpingClock) {
 		require.Contains(t, clock.now().String(), " m=", "a clock that has none proves nothing")
 		store := new(memoryStore)
 		w.v = w.verifier(reachfive.WithKeyStore(store))
@@ -177,7 +177,7 @@ func TestKeyStatusHasTheTimesOfTheWallClock(t *testing.T) {
 		}
 		w.accepts(w.Token())
 		wallOnly()
-		pass(10 * time.Minute)
+		advance(10 * time.Minute)
 		w.SetDown(true)
 		w.accepts(w.Token())
 		assert.True(t, w.v.Status().Failing)
@@ -194,16 +194,16 @@ func TestKeyCloseLeavesNoCallBehindThatEndsInTime(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		open  func(w *world, call func(ctx context.Context)) *reachfive.Verifier
+		open  func(w *fixture, call func(ctx context.Context)) *reachfive.Verifier
 		takes time.Duration
 	}{
-		{"a request", func(w *world, call func(context.Context)) *reachfive.Verifier {
+		{"a request", func(w *fixture, call func(context.Context)) *reachfive.Verifier {
 			return w.verifier(reachfive.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 				call(r.Context())
 				return nil, r.Context().Err()
 			})}))
 		}, 100 * time.Millisecond},
-		{"a save", func(w *world, call func(context.Context)) *reachfive.Verifier {
+		{"a save", func(w *fixture, call func(context.Context)) *reachfive.Verifier {
 			return w.verifier(reachfive.WithKeyStore(storeFuncs{save: func(ctx context.Context, _ []byte) error {
 				call(ctx)
 				return nil
@@ -212,7 +212,7 @@ func TestKeyCloseLeavesNoCallBehindThatEndsInTime(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				var running atomic.Int64
 				w.v = tt.open(w, func(ctx context.Context) {
 					running.Add(1)
