@@ -35,11 +35,24 @@ func newAPI(domain, clientID string, opts ...reachfive.Option) (http.Handler, er
 
 func payOut(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 
-func TestREADMEShowsTheTestedHandler(t *testing.T) {
-	source := read(t, "readme_test.go")
-	_, code, _ := strings.Cut(source, "\nfunc newAPI(")
-	code, _, _ = strings.Cut(code, "\n}\n")
-	assert.Contains(t, read(t, "README.md"), "```go\nfunc newAPI("+code+"\n}\n```")
+func TestREADMEShowsTestedCode(t *testing.T) {
+	for _, function := range []string{"newAPI", "TestProfileShowsTheSubject"} {
+		_, code, found := strings.Cut(read(t, "readme_test.go"), "\nfunc "+function+"(")
+		require.True(t, found)
+		code, _, _ = strings.Cut(code, "\n}\n")
+		assert.Contains(t, read(t, "README.md"), "```go\nfunc "+function+"("+code+"\n}\n```")
+	}
+}
+
+func TestProfileShowsTheSubject(t *testing.T) {
+	tenant := reachfivetest.NewTenant(t)
+	api, err := newAPI(tenant.Domain, tenant.ClientID, reachfive.WithHTTPClient(tenant.Client()))
+	require.NoError(t, err)
+	r := httptest.NewRequest(http.MethodGet, "/profile", nil)
+	r.Header.Set("Authorization", "Bearer "+tenant.Token(reachfivetest.Claim("sub", "AVqvOB58")))
+	w := httptest.NewRecorder()
+	api.ServeHTTP(w, r)
+	assert.Equal(t, "Signed in as: AVqvOB58\n", w.Body.String())
 }
 
 func TestREADMEHandlerTellsWhoIsSignedIn(t *testing.T) {
