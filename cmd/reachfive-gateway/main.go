@@ -3,6 +3,7 @@
 //
 //	reachfive-gateway serve --config FILE         answer proxies until SIGTERM
 //	reachfive-gateway check-config --config FILE  report everything that is wrong
+//	reachfive-gateway demo                        show the gateway at work
 //	reachfive-gateway version                     print the version
 //
 // It exits with 0 if all went well, with 1 if something did not, and with 2 if
@@ -42,6 +43,7 @@ func main() {
 type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Answer proxies until SIGTERM, then drain."`
 	CheckConfig checkConfigCommand `cmd:"" help:"Report everything that is wrong with a configuration."`
+	Demo        demoCommand        `cmd:"" help:"Show the gateway at work, with an embedded tenant, a backend and a proxy (nginx if it is installed)."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
