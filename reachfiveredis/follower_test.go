@@ -163,6 +163,40 @@ func TestStoreThatWasSetBackIsReadAgainAndNothingIsForgotten(t *testing.T) {
 	}
 }
 
+// A server that takes over with a slower clock gives its entries IDs below those
+// that were read before, where nobody looks for news.
+func TestSignOutsOfAServerWhoseClockIsBehindAreHeard(t *testing.T) {
+	t.Parallel()
+	for name, loss := range map[string]func(t *testing.T, f *fakeRedis, o *reachfiveredis.SignOuts, restore func()){
+		"a replica that lags": func(_ *testing.T, _ *fakeRedis, _ *reachfiveredis.SignOuts, restore func()) { restore() },
+		"an emptied server": func(t *testing.T, f *fakeRedis, o *reachfiveredis.SignOuts, _ func()) {
+			f.flush()
+			require.NoError(t, o.Init(t.Context()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, f *fakeRedis) {
+				o, writer := readySignOuts(t, f), signOutsOf(t, f, nil)
+				restore := f.save()
+				time.Sleep(2 * time.Hour)
+				signOut(t, writer, "lost")
+				settled()
+				f.change(func(f *fakeRedis) { f.ahead = -time.Hour })
+				loss(t, f, writer, restore)
+				signOut(t, writer, "after")
+				settled()
+				u := userOf("after", time.Now().Add(-90*time.Minute))
+				assert.Equal(t, reachfive.CodeRevoked, codeOf(o.Check(), u))
+				signOut(t, writer, "next")
+				synctest.Wait()
+				u.Subject = "next"
+				assert.Equal(t, reachfive.CodeRevoked, codeOf(o.Check(), u), "and followed at once from then on")
+			})
+		})
+	}
+}
+
 func TestStoreThatWasInitializedAgainIsReadAgain(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fakeRedis) {

@@ -69,24 +69,26 @@ func (o *SignOuts) initialize(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	err = node.SetArgs(ctx, o.markerKey, text, redis.SetArgs{Mode: "NX"}).Err()
-	switch {
-	case errors.Is(err, redis.Nil): // there is one already
-		stored, err := node.Get(ctx, o.markerKey).Result()
-		if m, err = parseMarker(stored, err, o.retention); err != nil {
+	stored, err := node.Get(ctx, o.markerKey).Result()
+	if _, err = parseMarker(stored, err, o.retention); err != nil && !errors.Is(err, ErrNotInitialized) {
+		return err
+	}
+	exists, existsErr := node.Exists(ctx, o.logKey).Result()
+	if existsErr != nil || err == nil && exists > 0 {
+		return existsErr
+	}
+	// A log without its marker is kept. A marker without its log is written anew:
+	// the history of the new log starts now.
+	if err := node.Set(ctx, o.markerKey, text, 0).Err(); err != nil {
+		return err
+	}
+	if exists == 0 {
+		entry := &redis.XAddArgs{Stream: o.logKey, Values: []string{fieldInit, m.Epoch}}
+		if err := node.XAdd(ctx, entry).Err(); err != nil {
 			return err
 		}
-	case err != nil:
-		return err
-	default:
-		o.store.log(ctx, slog.LevelInfo, "initialized the store for sign-outs",
-			slog.Duration("retention", o.retention), actorOf(ctx))
 	}
-	// A log that is missing beside its marker is made again here, too: SignOut
-	// never makes one.
-	exists, err := node.Exists(ctx, o.logKey).Result()
-	if err != nil || exists > 0 {
-		return err
-	}
-	return node.XAdd(ctx, &redis.XAddArgs{Stream: o.logKey, Values: []string{fieldInit, m.Epoch}}).Err()
+	o.store.log(ctx, slog.LevelInfo, "initialized the store for sign-outs",
+		slog.Duration("retention", o.retention), actorOf(ctx))
+	return nil
 }

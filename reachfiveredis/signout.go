@@ -60,8 +60,7 @@ func (o *SignOuts) SignOut(ctx context.Context, s SignOut) (id string, err error
 		return []string{fieldTarget, t.encode(), fieldBefore, strconv.FormatInt(before, 10)}, err
 	})
 	if id != "" {
-		o.store.log(ctx, slog.LevelInfo, "signed out", slog.String("id", id), slog.String("kind", k.String()),
-			slog.String("issuer", s.Issuer), slog.Bool("replicated", err == nil), actorOf(ctx))
+		o.audit(ctx, "signed out", id, k, s.Issuer, err)
 	}
 	return id, err
 }
@@ -90,10 +89,18 @@ func (o *SignOuts) Lift(ctx context.Context, id string) error {
 		return []string{fieldLift, id, fieldTarget, t.encode()}, err
 	})
 	if written != "" {
-		o.store.log(ctx, slog.LevelInfo, "lifted a sign-out", slog.String("id", id), slog.String("kind", t.kind.String()),
-			slog.String("issuer", o.issuerOf(t.tag)), slog.Bool("replicated", err == nil), actorOf(ctx))
+		o.audit(ctx, "lifted a sign-out", id, t.kind, o.issuerOf(t.tag), err)
 	}
 	return err
+}
+
+// audit writes the line of an entry that stands in the store.
+func (o *SignOuts) audit(ctx context.Context, text, id string, k kind, issuer string, err error) {
+	attrs := []slog.Attr{slog.String("id", id), slog.String("kind", k.String()), slog.String("issuer", issuer)}
+	if o.replicas > 0 {
+		attrs = append(attrs, slog.Bool("replicated", err == nil))
+	}
+	o.store.log(ctx, slog.LevelInfo, text, append(attrs, actorOf(ctx))...)
 }
 
 // issuerOf returns the name of the listed issuer with this tag, or "".
