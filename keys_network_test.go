@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -218,4 +219,22 @@ func TestKeyNameThatDoesNotResolve(t *testing.T) {
 		}}}).DialContext,
 	}}))
 	p.failsWith(t, v, "dns")
+}
+
+func TestKeyFetchThatTheProxyRefusesNamesTheProxy(t *testing.T) {
+	t.Parallel()
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Proxy-Authenticate", `Basic realm="proxy"`)
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	t.Cleanup(proxy.Close)
+	address, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+	p := newProvider(t, nil)
+	for _, jwksURL := range []string{"https://tenant.example/jwks.json", "http://127.0.0.1:1/jwks.json"} {
+		v := verifierOf(t, p.tenant, reachfive.WithJWKSURL(jwksURL), reachfive.WithHTTPClient(&http.Client{
+			Transport: &http.Transport{Proxy: http.ProxyURL(address), DisableKeepAlives: true},
+		}))
+		p.failsWith(t, v, "proxy authentication required")
+	}
 }

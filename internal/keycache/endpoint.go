@@ -207,7 +207,10 @@ func (e *endpoint) get(ctx context.Context, place string) ([]byte, http.Header, 
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		failed := &fetchError{class: "status " + strconv.Itoa(response.StatusCode)}
-		if response.StatusCode/100 == 3 && response.StatusCode != http.StatusNotModified {
+		switch {
+		case response.StatusCode == http.StatusProxyAuthRequired:
+			failed.class = proxyRefused
+		case response.StatusCode/100 == 3 && response.StatusCode != http.StatusNotModified:
 			failed.class = "redirect"
 		}
 		failed.retryAfter = retryAfter(response.Header, e.now())
@@ -223,6 +226,9 @@ func (e *endpoint) get(ctx context.Context, place string) ([]byte, http.Header, 
 	}
 	return document.Bytes(), response.Header, nil
 }
+
+// proxyRefused is the class where a proxy on the way wants credentials.
+const proxyRefused = "proxy authentication required"
 
 // classOf names what went wrong in words that tell an operator where to look.
 // The text of the error itself contains the URL.
@@ -240,6 +246,8 @@ func classOf(ctx context.Context, err error) string {
 		is[tls.RecordHeaderError](err), is[tls.AlertError](err),
 		errors.Is(err, http.ErrSchemeMismatch), strings.Contains(err.Error(), "tls: "): // most have no type
 		return "tls"
+	case strings.Contains(err.Error(), http.StatusText(http.StatusProxyAuthRequired)): // answered to CONNECT; has no type
+		return proxyRefused
 	}
 	return "connection"
 }
