@@ -102,7 +102,7 @@ type Cache struct {
 	fetches  uint64
 	failures uint64
 	url      string // where keys were last asked for
-	budget   tokenBucket
+	budget   fetchBudget
 	absent   absentKIDs
 }
 
@@ -116,7 +116,7 @@ func New(c Config) *Cache {
 		report:   c.Report,
 		running:  make(map[*fetch]struct{}),
 		url:      c.JWKSURL,
-		budget:   newTokenBucket(),
+		budget:   newFetchBudget(),
 		absent:   newAbsentKIDs(),
 	}
 }

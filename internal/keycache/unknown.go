@@ -6,47 +6,47 @@ import (
 )
 
 const (
-	bucketSize   = 2                // fetches that unknown kids may cost at once
-	bucketRefill = 10 * time.Second // for each further one
+	budgetSize   = 2                // fetches that unknown kids may cause at once
+	budgetRefill = 10 * time.Second // until they may cause one more
 	maxAbsent    = 1000             // kids that are remembered, for each reason
 )
 
-// tokenBucket limits the fetches that unknown kids cause, so that nobody can turn
-// us against the provider with made-up kids.
-type tokenBucket struct {
-	tokens int
-	since  time.Time // when the refill of the next token began
+// fetchBudget limits the fetches that unknown kids cause, so that tokens with
+// made-up kids cannot flood the provider with requests. It is a token bucket.
+type fetchBudget struct {
+	left  int       // fetches that may start now
+	since time.Time // when the refill of the next one began
 }
 
-func newTokenBucket() tokenBucket { return tokenBucket{tokens: bucketSize} }
+func newFetchBudget() fetchBudget { return fetchBudget{left: budgetSize} }
 
-// take takes a token, and reports whether there was one.
-func (b *tokenBucket) take(now time.Time) bool {
-	if b.tokens < bucketSize {
+// take takes one fetch from the budget, and reports whether there was one.
+func (b *fetchBudget) take(now time.Time) bool {
+	if b.left < budgetSize {
 		passed := elapsed(b.since, now)
 		if passed < 0 { // a clock without a monotonic reading was set back
 			b.since, passed = now, 0
 		}
-		refilled := int(min(passed/bucketRefill, bucketSize))
-		b.tokens = min(b.tokens+refilled, bucketSize)
-		b.since = b.since.Add(time.Duration(refilled) * bucketRefill)
+		refilled := int(min(passed/budgetRefill, budgetSize))
+		b.left = min(b.left+refilled, budgetSize)
+		b.since = b.since.Add(time.Duration(refilled) * budgetRefill)
 	}
-	if b.tokens == 0 {
+	if b.left == 0 {
 		return false
 	}
-	if b.tokens == bucketSize {
+	if b.left == budgetSize {
 		b.since = now
 	}
-	b.tokens--
+	b.left--
 	return true
 }
 
-// refillIn is how long from now the bucket stays empty, 0 if it is not empty.
-func (b *tokenBucket) refillIn(now time.Time) time.Duration {
-	if b.tokens > 0 {
+// refillIn is how long from now the budget stays empty, 0 if it is not empty.
+func (b *fetchBudget) refillIn(now time.Time) time.Duration {
+	if b.left > 0 {
 		return 0
 	}
-	return pause{b.since, bucketRefill}.remaining(now)
+	return pause{b.since, budgetRefill}.remaining(now)
 }
 
 // absentKIDs are the kids that the newest keys lack though the provider was

@@ -8,10 +8,10 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestTokenBucketRefillsOneTokenAtATime(t *testing.T) {
+func TestFetchBudgetRegainsOneFetchAtATime(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1_700_000_000, 0)
-	b := newTokenBucket()
+	b := newFetchBudget()
 	for _, step := range []struct {
 		after    time.Duration // since the start
 		taken    bool
@@ -32,10 +32,10 @@ func TestTokenBucketRefillsOneTokenAtATime(t *testing.T) {
 	}
 }
 
-func TestTokenBucketStartsAgainWhenTheClockWasSetBack(t *testing.T) {
+func TestFetchBudgetStartsAgainWhenTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1_700_000_000, 0)
-	b := newTokenBucket()
+	b := newFetchBudget()
 	assert.True(t, b.take(start))
 	assert.True(t, b.take(start))
 	back := start.Add(-time.Hour)
