@@ -24,14 +24,16 @@ type IssuerVerifier struct {
 //
 // The issuer, the algorithm and the audience are read from a token that is not
 // verified yet, and are used only to choose the Verifier. That Verifier then
-// verifies the token in full, with its own keys only. A token that no Verifier
-// is for is CodeUnsupportedAlgorithm if no Verifier has its algorithm, else
-// CodeWrongIssuer if none of those has its issuer, else CodeWrongAudience. Such
-// a refusal, and a malformed token, is reported to the Observer of the first
-// Verifier, with an empty Issuer and Algorithm.
+// verifies the token in full, with its own keys only.
 //
-// It is an error to give no Verifier, a nil one, or two that one token could be
-// for.
+// A token that fits no Verifier is refused with CodeUnsupportedAlgorithm if no
+// Verifier has its algorithm, else with CodeWrongIssuer if none of those has its
+// issuer, else with CodeWrongAudience. Such a refusal, and that of a malformed
+// token, is reported to the Observer of the first Verifier, with an empty Issuer
+// and Algorithm.
+//
+// ByIssuer returns an error for no Verifier, a nil one, or two that could accept
+// the same token.
 func ByIssuer(verifiers ...*Verifier) (*IssuerVerifier, error) {
 	if len(verifiers) == 0 {
 		return nil, errors.New("reachfive: ByIssuer: no verifier")
@@ -97,9 +99,9 @@ func (i *IssuerVerifier) Refresh(ctx context.Context) error {
 
 // HealthCheck calls HealthCheck of every Verifier, all at once, and returns nil
 // if each of them can decide about a token. Its error joins theirs, each with
-// the issuer before it. A service that is to stay ready while one tenant's keys
-// are unavailable asks the Verifiers themselves. HealthCheck is for readiness,
-// never for liveness.
+// the issuer before it. A service that must stay ready while the keys of one
+// tenant are unavailable calls HealthCheck of the Verifiers that it needs.
+// HealthCheck is for readiness, never for liveness.
 func (i *IssuerVerifier) HealthCheck(ctx context.Context) error {
 	return i.all(func(v *Verifier) error { return v.HealthCheck(ctx) })
 }

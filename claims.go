@@ -25,7 +25,8 @@ import (
 //
 // https://openid.net/specs/openid-connect-core-1_0.html#IDToken
 type User struct {
-	// Issuer is iss: "https://" and the tenant's domain.
+	// Issuer is iss, the configured issuer of the Verifier: "https://" and the
+	// tenant's domain, unless WithIssuer set another.
 	Issuer string
 	// Subject is sub, the user's ID at ReachFive: 1 to 255 bytes without
 	// control characters. Key accounts by it, and by no other claim. Keeping
@@ -42,7 +43,8 @@ type User struct {
 	AuthTime time.Time
 	// UpdatedAt is updated_at, when the profile last changed; zero if unknown.
 	UpdatedAt time.Time
-	// Nonce is the nonce of the sign-in request; compare it with Nonce.
+	// Nonce is the nonce of the sign-in request. The Check that Nonce returns
+	// compares it.
 	Nonce string
 	// AuthorizedParty is azp, one of the Verifier's client IDs, or empty.
 	AuthorizedParty string
@@ -143,9 +145,12 @@ func (u *User) clone() *User {
 	return c
 }
 
-// newUser makes a User of the claims of a payload and tells absent, null and
-// present apart. It checks what a claim shows by itself, its type and range. The
-// Verifier checks what depends on its configuration or on the time.
+// newUser makes a User of the claims of a payload. It distinguishes absent, null
+// and present claims. It checks each claim by itself: its presence, type and
+// range. Verifier.checkParties and checkTimes then check what depends on the
+// configuration and on the time.
+//
+// The order of the calls decides which refusal a token with several faults gets.
 func newUser(p *claimSet, allowAccessToken bool) (*User, error) {
 	box := new(userBox)
 	u := &box.User

@@ -22,7 +22,7 @@ import (
 // The values are stable. They may be logged, counted and sent to clients.
 type Code string
 
-// The reasons for a refusal, in the order in which a token meets them.
+// The reasons for a refusal, in the order of the steps that refuse.
 const (
 	// CodeMissingToken: the request carried no token.
 	CodeMissingToken Code = "missing_token"
@@ -43,8 +43,9 @@ const (
 	CodeUnsupportedAlgorithm Code = "unsupported_algorithm"
 	// CodeUnknownKey: the provider answered, and has no key with this kid.
 	CodeUnknownKey Code = "unknown_key"
-	// CodeKeysUnavailable: the keys could not be fetched, so nothing could be
-	// decided. It says nothing about the token: answer 503, never 401.
+	// CodeKeysUnavailable: the keys could not be fetched, or the provider could
+	// not be asked about this kid yet, so nothing could be decided. It says
+	// nothing about the token: answer 503, never 401.
 	CodeKeysUnavailable Code = "keys_unavailable"
 	// CodeInvalidSignature: the signature matches no candidate key.
 	CodeInvalidSignature Code = "invalid_signature"
@@ -88,7 +89,8 @@ type refusalText struct {
 	description string
 }
 
-// text is the table of codes. It returns false for a Code that it does not have.
+// text is the table of codes: every status and every sentence that a client gets
+// is here. It returns false for a Code that it does not have.
 func (c Code) text() (refusalText, bool) {
 	switch c {
 	case CodeMissingToken:

@@ -47,7 +47,7 @@ func bearer(method, path, idToken string) *http.Request {
 	return r
 }
 
-// A handler behind Middleware runs for signed-in users alone.
+// A handler behind Middleware runs only for signed-in users.
 func ExampleMiddleware() {
 	tenant, v := tenant()
 	defer tenant.Close()
@@ -142,8 +142,8 @@ func ExampleOptional() {
 	//     WWW-Authenticate: Bearer realm="reachfive", error="invalid_token", error_description="expired: the token has expired"
 }
 
-// One route asks for more than its neighbours: a sign-in of the last five
-// minutes. The challenge tells the client what to ask the user for.
+// One route requires more than the others: a sign-in in the last five minutes.
+// The challenge tells the client so.
 func ExampleRequire() {
 	tenant, v := tenant()
 	defer tenant.Close()
@@ -167,7 +167,7 @@ func ExampleRequire() {
 	// 200 done
 }
 
-// What User has no field for stands in the token all the same.
+// Claims decodes what User has no field for, such as custom fields.
 func ExampleUser_Claims() {
 	tenant, v := tenant()
 	defer tenant.Close()
@@ -193,8 +193,8 @@ func ExampleUser_Claims() {
 	// Output: gold [7 11]
 }
 
-// A handler's test needs no token and no tenant: it says who is signed in. In a
-// test, reachfivetest.NewUser makes the User from claims.
+// A test of a handler needs no token and no tenant: it puts the user into the
+// context. reachfivetest.NewUser makes a User from claims.
 func ExampleContextWithUser() {
 	greet := func(w http.ResponseWriter, r *http.Request) {
 		user, ok := reachfive.UserFromContext(r.Context())
@@ -250,8 +250,8 @@ func ExampleOnError() {
 	// 200 your orders
 }
 
-// A client moves from HS256 to RS256: while both kinds of token are about, each
-// is verified by its own verifier.
+// A client moves from HS256 to RS256: while tokens of both kinds are in use, each
+// is verified by its own Verifier.
 func ExampleByIssuer() {
 	tenant, rs256 := tenant()
 	defer tenant.Close()
@@ -277,8 +277,8 @@ func ExampleByIssuer() {
 	// false reachfive: wrong_issuer: the token is from another issuer (iss)
 }
 
-// A Verifier of fixed keys decides without a network: for a test, a tool, or a
-// machine that reaches no tenant.
+// A Verifier with fixed keys uses no network: for a test, a tool, or a machine
+// that cannot reach the tenant.
 func ExampleWithJWKS() {
 	document := `{"keys":[{"kty":"EC"},{"kty":"RSA","kid":"k1","alg":"RS256","e":"AQAB","n":"` +
 		"sXchDaQebHnPiGvyDOAT4saGEUetSyo9MKLOoWFsueri23bOdgWp4Dy1WlUzewbgBHod5pcM9H95GQRV3JDXboIRROSBigeC5yjU1hGzHHyXss8UDprecbAYxknTcQkhslANGRUZmdTOQ5qTRsLAt6BTYuyvVRdhS8exSZEy_c4gs_7svlJJQ4H9_NxsiIoLwAEk7-Q3UXERGYw_75IDrGA84-lA_-Ct4eTlXHBIY2EaV7t7LjJaynVJCpkv4LKjTTAumiGUIuQhrNhZLuF_RJLqHpM2kgWFLU7-VTdL1VbC2tejvcI2BlMkEpk1BzBZI0KQB0GaDWFLN-aEAw3vRw" +

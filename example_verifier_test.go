@@ -32,7 +32,7 @@ func ExampleNew() {
 	// reachfive: clientID: the client ID is empty
 }
 
-// active is a Check of a service's own.
+// active is a Check that a service has written itself.
 func active(_ context.Context, u *reachfive.User) error {
 	if u.Subject == "a user who was banned" {
 		return errors.New("banned") // CodeForbidden
@@ -70,8 +70,8 @@ func ExampleVerifier_Verify() {
 	// sign in again: malformed_token
 }
 
-// %s prints a Code as the sentence that it is as an error. A metric label, or any
-// other place for the bare value, needs a conversion.
+// %s prints a Code as an error, in a whole sentence. A metric label, or any other
+// place for the bare value, needs a conversion.
 func ExampleCode() {
 	code := reachfive.CodeExpired
 	fmt.Printf("%s\n", code)

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// maxRecordSize is more than the record of the largest document has.
+	// maxRecordSize is more than the record of the largest document has. Package
+	// keycache writes the records and reads them.
 	maxRecordSize = 1 << 20
 	// leftoverAge is the age from which a temporary file belongs to a process that
 	// has died: a call of Save takes a second at most.
@@ -29,7 +30,8 @@ const (
 type KeyStore interface {
 	// Load returns what was saved last, and nil if nothing was.
 	Load(ctx context.Context) ([]byte, error)
-	// Save replaces what was saved before.
+	// Save replaces what was saved before. A record is a JSON object with the
+	// issuer, the address and the text of the key set, and when it was fetched.
 	Save(ctx context.Context, record []byte) error
 }
 
@@ -40,8 +42,8 @@ type KeyStore interface {
 // The file has mode 0600. It is read only if it is a regular file (no symbolic
 // link) that belongs to the user of the process, and if neither group nor others
 // can write to it: whoever can write to it can sign in as anyone. On a system
-// without such users and modes, as on Windows, every call fails. A failure costs
-// a line in the log, and Status tells it.
+// without such users and modes, as on Windows, every call fails. A failure writes
+// one line to the log and sets Status.StoreError.
 func FileKeyStore(path string) KeyStore {
 	if absolute, err := filepath.Abs(path); err == nil && path != "" {
 		path = absolute // the working directory may change

@@ -37,8 +37,8 @@ func Optional() MiddlewareOption {
 
 // ChecksFor adds checks that depend on the request, such as Nonce with a value
 // from the session. The function runs when a token was found, before the token
-// is verified. An *Error or a Code that it returns is answered as it is; any
-// other error is answered 500, and the answer contains nothing of its text.
+// is verified. An *Error or a Code that it returns refuses the request with that
+// Code; any other error is answered with 500, without its text.
 // Given several times, all the checks run.
 func ChecksFor(checks func(*http.Request) ([]Check, error)) MiddlewareOption {
 	return func(m *middleware) {
@@ -80,10 +80,11 @@ func InsecureAnyOrigin() MiddlewareOption {
 // Given several times, the last one answers.
 //
 // CodeOf(err) is the reason and CodeOf(err).HTTPStatus() the status that would
-// have been sent. An err without a Code is the request's own context error,
-// which is answered 503 for context.DeadlineExceeded and without a body for
-// context.Canceled, or a fault of the service, answered 500. The text of an
-// error without a Code may contain anything: log it, do not send it.
+// have been sent. An err without a Code is the request's own context error or a
+// fault of the service. Without OnError the answers are 503 for
+// context.DeadlineExceeded, 499 without a body for context.Canceled, and 500 for
+// a fault. The text of an error without a Code may contain anything: log it, do
+// not send it.
 func OnError(respond func(w http.ResponseWriter, r *http.Request, err error)) MiddlewareOption {
 	return func(m *middleware) {
 		if respond == nil {
@@ -93,10 +94,10 @@ func OnError(respond func(w http.ResponseWriter, r *http.Request, err error)) Mi
 	}
 }
 
-// OnRefusal adds a function that is called with each request that Middleware,
-// or Require behind it, refuses, for logs and counters: a missing token and an
-// error of ChecksFor too. It is called before the answer is written and with
-// the error that OnError gets; it cannot change the answer. It runs on the
+// OnRefusal adds a function for logs and counters. It is called with each request
+// that Middleware, or Require behind it, refuses, a request without a token and
+// one with an error of ChecksFor included. It gets the error that OnError gets,
+// before the answer is written, and cannot change the answer. It runs on the
 // request's own goroutine and must be safe for concurrent use. Given several
 // times, each function is called.
 func OnRefusal(report func(r *http.Request, err error)) MiddlewareOption {
@@ -238,7 +239,8 @@ func (m *middleware) verify(r *http.Request, found foundToken) (*User, error) {
 }
 
 // Require runs checks on the user that the Middleware around it has verified,
-// so that one route can require more than others. It verifies nothing again.
+// so that one route can require more than others. It does not verify the token
+// again.
 // Without a user in the context it answers CodeMissingToken, so that Require()
 // inside an Optional Middleware requires a sign-in. It refuses as the
 // Middleware around it does, with its Realm, OnError and OnRefusal, and panics

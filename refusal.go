@@ -32,7 +32,8 @@ type fault struct{ error }
 
 func (f *fault) Unwrap() error { return f.error }
 
-// refusal is an answer before it is written.
+// refusal is an answer before it is written. Its status and its sentence are
+// those of Code.text.
 type refusal struct {
 	status      int
 	name        string // the error member of the body

@@ -7,9 +7,9 @@ import (
 	"github.com/reachfive-community/reachfive/internal/keycache"
 )
 
-// Refresh fetches the keys now, whatever backoff or Retry-After say: at start,
-// or after a key has leaked. It fails with CodeKeysUnavailable, or with ctx's
-// own error. For HS256 and with WithJWKS it does nothing.
+// Refresh fetches the keys now, regardless of backoff and Retry-After. Call it at
+// start, or after a key has leaked. It fails with CodeKeysUnavailable, or with
+// ctx's own error. For HS256 and with WithJWKS it does nothing.
 func (v *Verifier) Refresh(ctx context.Context) error {
 	if cache := v.cache(); cache != nil {
 		return keysError(cache.Refresh(ctx))
@@ -19,8 +19,8 @@ func (v *Verifier) Refresh(ctx context.Context) error {
 
 // HealthCheck returns nil while a token can be decided. When it cannot, it
 // starts the fetch that a request would start, waits for it within ctx, and
-// reports what came of it: CodeKeysUnavailable or ctx's own error. It is for
-// readiness, not for liveness: a restart brings no keys.
+// returns its error: CodeKeysUnavailable or ctx's own error. It is for readiness,
+// not for liveness: a restart brings no keys.
 func (v *Verifier) HealthCheck(ctx context.Context) error {
 	if cache := v.cache(); cache != nil {
 		return keysError(cache.HealthCheck(ctx))
@@ -36,7 +36,8 @@ func (v *Verifier) cache() *keycache.Cache {
 	return v.keys.cache
 }
 
-// Status is what a Verifier knows, for a dashboard or for a person on call.
+// Status is the state of a Verifier and its keys, for a dashboard or for a person
+// on call.
 type Status struct {
 	// Issuer is the iss that tokens must have.
 	Issuer string
@@ -53,8 +54,8 @@ type Status struct {
 	// FreshUntil is when the lifetime of the keys ends; zero before the first
 	// good fetch.
 	FreshUntil time.Time
-	// ServesUntil is when the keys stop serving if no fetch is good until then;
-	// zero before the first good fetch.
+	// ServesUntil is when the keys can no longer be used if no fetch is good until
+	// then; zero before the first good fetch.
 	ServesUntil time.Time
 	// NextAttempt is the time from which the next request starts a fetch; zero
 	// before the first fetch, which any request starts, and where there will be

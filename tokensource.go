@@ -50,10 +50,10 @@ func FromBearer() TokenSource { return TokenSource{kind: bearerSource} }
 // http.Request.ParseForm rejects are CodeInvalidRequest. An empty field counts
 // as no token, and so do a POST without a body and every other method.
 //
-// If another source has a token, a POST of another type and a form whose
-// Content-Length is over 64 KiB are not read, and the handler gets the whole
-// body. Otherwise the first is CodeWrongContentType, unless the sign-in is
-// Optional, and the second is CodeBodyTooLarge.
+// A POST of another type, and a form whose Content-Length is over 64 KiB, are not
+// read. If another source has a token, the handler gets the whole body. If none
+// has, the POST of another type is refused with CodeWrongContentType, unless the
+// sign-in is Optional, and the form with CodeBodyTooLarge.
 //
 // A body that was read is used up: the handler finds the form's other fields
 // in r.PostForm. The field itself is removed from r.Form and r.PostForm, also
@@ -71,8 +71,8 @@ func FromForm(field string) TokenSource { return TokenSource{kind: formSource, n
 func FromCookie(name string) TokenSource { return TokenSource{kind: cookieSource, name: name} }
 
 // FromFunc reads the token with find, which returns "" if there is none. An
-// *Error or a Code that find returns is answered as it is, any other error as
-// CodeInvalidRequest. The request's origin is not checked, so find must not
+// *Error or a Code that find returns refuses the request with that Code, and any
+// other error with CodeInvalidRequest. The request's origin is not checked, so find must not
 // read what a browser sends by itself, such as a cookie: use FromCookie.
 func FromFunc(find func(*http.Request) (string, error)) TokenSource {
 	return TokenSource{kind: funcSource, find: find}

@@ -73,10 +73,10 @@ func New(domain, clientID string, opts ...Option) (*Verifier, error) {
 // that is good now, and returns its user. It runs the Verifier's own checks on the
 // user, then the given ones.
 //
-// A refusal is an *Error with a Code. Two errors are not refusals: one of
-// CodeKeysUnavailable says that the provider's keys could not be obtained and
-// nothing was decided; ctx's own error says that ctx ended while Verify waited for
-// them.
+// A refusal is an *Error with a Code. Three errors mean that nothing was decided
+// about the token: CodeKeysUnavailable, because the provider's keys could not be
+// obtained; CodeRevocationsUnavailable, of a Check that does not know the
+// sign-outs; and ctx's own error, because ctx ended while Verify waited for keys.
 //
 // https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
 func (v *Verifier) Verify(ctx context.Context, idToken string, checks ...Check) (*User, error) {
@@ -304,10 +304,10 @@ func (v *Verifier) runChecks(ctx context.Context, u *User, checks []Check) error
 // String names the Verifier by its issuer.
 func (v Verifier) String() string { return "reachfive.Verifier(" + v.issuer + ")" }
 
-// Format prints the same for every verb.
+// Format prints String for every verb, so that none prints the configuration.
 func (v Verifier) Format(f fmt.State, verb rune) { formatRedacted(f, verb, v.String()) }
 
-// LogValue gives slog the same.
+// LogValue returns String for slog.
 func (v Verifier) LogValue() slog.Value { return slog.StringValue(v.String()) }
 
 // eventCode is the Code by which an observer counts an outcome.
