@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"strings"
 )
@@ -13,12 +14,12 @@ type checkConfigCommand struct {
 
 // Run implements the command. It opens no listener and uses no network.
 func (c *checkConfigCommand) Run(env environment) error {
-	_, policies, err := c.load(env.lookup)
+	l, err := c.load(env.lookup, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(env.out, "%s: ok; policies: %s\n", c.Config, strings.Join(policies.Names(), ", "))
-	return policies.Close()
+	fmt.Fprintf(env.out, "%s: ok; policies: %s\n", c.Config, strings.Join(l.policies.Names(), ", "))
+	return l.close()
 }
 
 // versionCommand is `reachfive-gateway version`.

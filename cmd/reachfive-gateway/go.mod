@@ -7,7 +7,9 @@ require (
 	github.com/envoyproxy/go-control-plane/envoy v1.40.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/reachfive-community/reachfive v0.0.0
-	github.com/reachfive-community/reachfive/reachfiveotel v0.0.0-00010101000000-000000000000
+	github.com/reachfive-community/reachfive/reachfiveotel v0.0.0
+	github.com/reachfive-community/reachfive/reachfiveredis v0.0.0
+	github.com/redis/go-redis/v9 v9.23.0
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0
@@ -50,6 +52,7 @@ require (
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
 	go.opentelemetry.io/otel/sdk v1.47.0 // indirect
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.42.0 // indirect
@@ -59,3 +62,5 @@ require (
 replace github.com/reachfive-community/reachfive => ../../
 
 replace github.com/reachfive-community/reachfive/reachfiveotel => ../../reachfiveotel
+
+replace github.com/reachfive-community/reachfive/reachfiveredis => ../../reachfiveredis

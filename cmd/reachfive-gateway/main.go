@@ -3,6 +3,7 @@
 //
 //	reachfive-gateway serve --config FILE         answer proxies until SIGTERM
 //	reachfive-gateway check-config --config FILE  report everything that is wrong
+//	reachfive-gateway sign-out --config FILE ...  sign a user out of every gateway
 //	reachfive-gateway demo                        show the gateway at work
 //	reachfive-gateway version                     print the version
 //
@@ -43,6 +44,7 @@ func main() {
 type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Answer proxies until SIGTERM, then drain."`
 	CheckConfig checkConfigCommand `cmd:"" help:"Report everything that is wrong with a configuration."`
+	SignOut     signOutCommand     `cmd:"" help:"Sign a user out of every gateway, or list or lift sign-outs. The configuration's Redis user needs the right to write them."`
 	Demo        demoCommand        `cmd:"" help:"Show the gateway at work, with an embedded tenant, a backend and a proxy (nginx if it is installed)."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
@@ -86,5 +88,8 @@ func run(ctx context.Context, args []string, lookup config.LookupEnv, stdout, st
 		return exitUsage
 	}
 	fmt.Fprintln(stderr, "reachfive-gateway:", err)
+	if _, usage := errors.AsType[usageError](err); usage {
+		return exitUsage
+	}
 	return exitFailed
 }

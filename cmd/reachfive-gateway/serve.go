@@ -12,6 +12,7 @@ import (
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/config"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/decide"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/extauthz"
+	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/fleet"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/policy"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/serve"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/telemetry"
@@ -22,14 +23,32 @@ type configFlag struct {
 	Config string `help:"The configuration file." required:"" placeholder:"FILE" type:"path"`
 }
 
-// load reads the configuration and makes its policies. The error has everything
-// that is wrong; the policies must be closed unless there is one.
-func (f configFlag) load(lookup config.LookupEnv, options ...reachfive.Option) (*config.Config, *policy.Policies, error) {
+// loaded is what a configuration makes.
+type loaded struct {
+	*config.Config
+
+	policies *policy.Policies
+	fleet    *fleet.Fleet // nil without Redis
+}
+
+// load reads the configuration. The error has everything that is wrong; without
+// one, the caller calls close.
+func (f configFlag) load(lookup config.LookupEnv, log *slog.Logger, options ...reachfive.Option) (*loaded, error) {
 	cfg, problems, err := config.Read(f.Config)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", f.Config, err)
+		return nil, fmt.Errorf("%s: %w", f.Config, err)
 	}
-	policies := policy.Build(cfg, problems, lookup, options...)
+	l := &loaded{Config: cfg}
+	late := new(fleet.LateCheck)
+	if cfg.Redis != nil {
+		options = append(options, reachfive.WithChecks(late.Check))
+	}
+	l.policies = policy.Build(cfg, problems, lookup, options...)
+	if cfg.Redis != nil && len(l.issuers()) > 0 {
+		if l.fleet = fleet.New(cfg.Redis, l.issuers(), problems, lookup, log); l.fleet != nil {
+			late.Set(l.fleet.SignOuts().Check())
+		}
+	}
 	if cfg.Decision != nil && cfg.Decision.TLS != nil {
 		serve.CheckTLS(*cfg.Decision.TLS, "decision", problems)
 	}
@@ -37,9 +56,26 @@ func (f configFlag) load(lookup config.LookupEnv, options ...reachfive.Option) (
 		serve.CheckTLS(*cfg.GRPC.TLS, "grpc", problems)
 	}
 	if err := problems.Err(); err != nil {
-		return nil, nil, errors.Join(err, policies.Close())
+		return nil, errors.Join(err, l.close())
 	}
-	return cfg, policies, nil
+	return l, nil
+}
+
+// issuers are those of the tenants, each once.
+func (l *loaded) issuers() (issuers []string) {
+	for _, v := range l.policies.Verifiers() {
+		issuers = append(issuers, v.Status().Issuer)
+	}
+	slices.Sort(issuers)
+	return slices.Compact(issuers)
+}
+
+func (l *loaded) close() error {
+	err := l.policies.Close()
+	if l.fleet != nil {
+		err = errors.Join(err, l.fleet.Close())
+	}
+	return err
 }
 
 // serveCommand is `reachfive-gateway serve`.
@@ -56,26 +92,30 @@ func (c *serveCommand) Run(ctx context.Context, env environment) (err error) {
 	defer func() { err = errors.Join(err, metrics.Close(context.WithoutCancel(ctx))) }()
 	level := new(slog.LevelVar)
 	log := slog.New(slog.NewJSONHandler(env.err, &slog.HandlerOptions{Level: level}))
-	cfg, policies, err := c.load(env.lookup, reachfive.WithLogger(log), reachfive.WithObserver(metrics.Observer()))
+	l, err := c.load(env.lookup, log, reachfive.WithLogger(log), reachfive.WithObserver(metrics.Observer()))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, policies.Close()) }()
-	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+	defer func() { err = errors.Join(err, l.close()) }()
+	if err := level.UnmarshalText([]byte(l.Log.Level)); err != nil {
 		return err
 	}
-	if err := watchKeys(policies, metrics); err != nil {
+	if err := watch(l, metrics); err != nil {
 		return err
 	}
-	handler := decide.New(policies, metrics.Observe, log)
-	gateway, err := serve.Start(ctx, cfg, serve.Parts{
+	handler := decide.New(l.policies, metrics.Observe, log)
+	parts := serve.Parts{
 		Decide:           handler,
-		Authorization:    extauthz.New(handler, cfg.DefaultPolicy),
-		Health:           policies.Health,
+		Authorization:    extauthz.New(handler, l.DefaultPolicy),
+		Health:           l.policies.Health,
 		Metrics:          metrics.Handler(),
 		Log:              log,
 		WatchCertificate: metrics.WatchCertificate,
-	})
+	}
+	if l.fleet != nil {
+		parts.SignOuts = l.fleet.Ready
+	}
+	gateway, err := serve.Start(ctx, l.Config, parts)
 	if err != nil {
 		return err
 	}
@@ -86,11 +126,11 @@ func (c *serveCommand) Run(ctx context.Context, env environment) (err error) {
 	return errors.Join(err, gateway.Drain(context.WithoutCancel(ctx)))
 }
 
-// watchKeys reports the keys' age once for each issuer: there is one series for
-// each.
-func watchKeys(policies *policy.Policies, metrics *telemetry.Telemetry) error {
+// watch reports the keys' age once for each issuer, because there is one series
+// for each, and the sign-outs.
+func watch(l *loaded, metrics *telemetry.Telemetry) error {
 	watched := map[string]bool{}
-	verifiers := policies.Verifiers()
+	verifiers := l.policies.Verifiers()
 	for _, tenant := range slices.Sorted(maps.Keys(verifiers)) {
 		status := verifiers[tenant].Status()
 		if status.Algorithm != "RS256" || watched[status.Issuer] {
@@ -101,5 +141,8 @@ func watchKeys(policies *policy.Policies, metrics *telemetry.Telemetry) error {
 			return err
 		}
 	}
-	return nil
+	if l.fleet == nil {
+		return nil
+	}
+	return metrics.WatchSignOuts(l.fleet.SignOuts())
 }

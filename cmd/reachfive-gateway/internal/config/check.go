@@ -29,6 +29,7 @@ func (c *Config) check(p *Problems) {
 	if c.DefaultPolicy != "" && c.GRPC == nil {
 		p.Add("default_policy", "is for gRPC requests alone, and there is no grpc listener; remove it")
 	}
+	c.Redis.check(p)
 	c.checkNumbers(p)
 }
 

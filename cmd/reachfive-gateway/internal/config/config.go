@@ -26,6 +26,7 @@ type Config struct {
 	Policies      map[string]Policy `yaml:"policies" required:"true" help:"policies, by the name that the proxy's configuration uses"`
 	DefaultPolicy string            `yaml:"default_policy" help:"policy of a gRPC request that names none; without it such a request is denied"`
 	TokenCache    int               `yaml:"token_cache" default:"10000" help:"verified tokens to remember, per tenant; 0 turns the cache off"`
+	Redis         *Redis            `yaml:"redis" help:"Redis or Valkey, for sign-outs that every gateway knows"`
 	Limits        Limits            `yaml:"limits" help:"limits of the decision and health listeners"`
 	Drain         Drain             `yaml:"drain" help:"what happens on SIGTERM"`
 	Log           Log               `yaml:"log" help:"the JSON log on standard error"`

@@ -53,6 +53,17 @@ policies:
   site: {tenants: [main], optional: true}
 default_policy: api
 token_cache: 0
+redis:
+  addresses: [redis.internal:6379]
+  master_name: main
+  username: gateway
+  password_file: redis-password
+  database: 2
+  tls: true
+  ca_file: ca.pem
+  prefix: shop
+  sign_outs:
+    {retention: 24h, max_silence: 1m, max_entries: 1000, replicas: 1, sign_in_from_iat: true, insecure_fail_open: true}
 limits: {connections: 100, header_bytes: 16384}
 drain: {delay: 1s, timeout: 2s}
 log: {level: debug}
@@ -99,6 +110,12 @@ func TestEveryKeyIsRead(t *testing.T) {
 	assert.True(t, cfg.Policies["site"].Optional)
 	assert.Equal(t, "api", cfg.DefaultPolicy)
 	assert.Zero(t, cfg.TokenCache)
+	assert.Equal(t, &config.Redis{
+		Addresses: []string{"redis.internal:6379"}, MasterName: "main", Username: "gateway", PasswordFile: "redis-password", Database: 2,
+		TLS: true, CAFile: "ca.pem", Prefix: "shop", SignOuts: config.SignOuts{
+			Retention: 24 * time.Hour, MaxSilence: time.Minute, MaxEntries: 1000, Replicas: 1, SignInFromIAT: true, InsecureFailOpen: true,
+		},
+	}, cfg.Redis)
 	assert.Equal(t, config.Limits{Connections: 100, HeaderBytes: 16384}, cfg.Limits)
 	assert.Equal(t, config.Drain{Delay: time.Second, Timeout: 2 * time.Second}, cfg.Drain)
 	assert.Equal(t, "debug", cfg.Log.Level)
@@ -110,7 +127,9 @@ func TestTheCompleteConfigurationHasEveryKey(t *testing.T) {
 	t.Parallel()
 	for _, key := range config.Keys() {
 		name := key.Path[strings.LastIndexByte(key.Path, '.')+1:]
-		assert.Contains(t, complete, name+":", key.Path)
+		if name != "password_env" { // of two that exclude each other, one is there
+			assert.Contains(t, complete, name+":", key.Path)
+		}
 		assert.NotEmpty(t, key.Type, key.Path)
 		assert.NotEmpty(t, key.Help, key.Path)
 	}

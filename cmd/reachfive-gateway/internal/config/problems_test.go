@@ -93,6 +93,12 @@ func TestEveryMistakeIsReportedWithItsPlaceAndWhatToWrite(t *testing.T) {
 		{"no connections", add("limits: {connections: 0}\n"), "7:10: limits.connections: want 1 to 1000000, not 0"},
 		{"headers too small", add("limits: {header_bytes: 100}\n"), "7:10: limits.header_bytes: want 4096 to 1048576, not 100"},
 		{"no time to drain", add("drain: {timeout: 0s}\n"), "7:9: drain.timeout: want more than 0s, so that requests can finish"},
+		{"Redis beyond loopback in plain text", add("redis: {addresses: [\"redis:6379\"], password_env: P}\n"), "7:9: redis.addresses: is beyond loopback without TLS and a password"},
+		{"Redis beyond loopback without a password", add("redis: {addresses: [\"127.0.0.1:1\", \"10.0.0.1:1\"], tls: true}\n"), "7:9: redis.addresses: is beyond loopback without TLS and a password"},
+		{"Redis without a port", add("redis: {addresses: [redis]}\n"), "7:21: redis.addresses[0]: want host:port such as redis.internal:6379"},
+		{"Redis with two passwords", add("redis: {addresses: [\"127.0.0.1:1\"], password_env: P, password_file: f}\n"), "7:37: redis.password_env: cannot be combined with password_file; remove one"},
+		{"authorities without TLS", add("redis: {addresses: [\"127.0.0.1:1\"], ca_file: f}\n"), "7:37: redis.ca_file: has no effect without tls: true"},
+		{"a negative database", add("redis: {addresses: [\"127.0.0.1:1\"], database: -1}\n"), "7:37: redis.database: want 0 or more, not -1"},
 		{"another level", add("log: {level: verbose}\n"), "7:7: log.level: want debug, info, warn or error"},
 	}
 	for _, tt := range tests {

@@ -32,8 +32,10 @@ type Parts struct {
 	// Authorization is for the gRPC listener.
 	Authorization authv3.AuthorizationServer
 	Health        func(context.Context) map[string]error // for /readyz
-	Metrics       http.Handler
-	Log           *slog.Logger
+	// SignOuts tells what hinders sign-outs from being known; nil without Redis.
+	SignOuts func(context.Context) error
+	Metrics  http.Handler
+	Log      *slog.Logger
 	// WatchCertificate is told of each listener with TLS.
 	WatchCertificate func(listener string, notAfter func() time.Time) error
 }

@@ -15,12 +15,13 @@ const readyWithin = 2 * time.Second
 
 // readiness is the body of /readyz.
 type readiness struct {
-	Status  string            `json:"status"`
-	Tenants map[string]string `json:"tenants,omitempty"`
+	Status   string            `json:"status"`
+	SignOuts string            `json:"sign_outs,omitempty"`
+	Tenants  map[string]string `json:"tenants,omitempty"`
 }
 
-// readiness is 200 while the tokens of at least one tenant can be decided. One
-// tenant's outage must not take the others away; its own requests get 503.
+// readiness is 200 while the tokens of at least one tenant can be decided and
+// the sign-outs, where they are configured, are known. One tenant's outage must not take the others away; its own requests get 503.
 func (g *Gateway) readiness(ctx context.Context) (answer readiness, status int) {
 	if g.isEnding() {
 		return readiness{Status: "draining"}, http.StatusServiceUnavailable
@@ -38,6 +39,14 @@ func (g *Gateway) readiness(ctx context.Context) (answer readiness, status int) 
 		default:
 			answer.Tenants[tenant] = "the keys did not come in time"
 		}
+	}
+	if g.parts.SignOuts == nil {
+		return answer, status
+	}
+	answer.SignOuts = "ready"
+	if err := g.parts.SignOuts(ctx); err != nil {
+		// No token of any tenant can be decided.
+		answer.SignOuts, answer.Status, status = "not known", "not ready", http.StatusServiceUnavailable
 	}
 	return answer, status
 }

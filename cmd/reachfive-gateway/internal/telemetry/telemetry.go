@@ -20,6 +20,7 @@ import (
 	"github.com/reachfive-community/reachfive"
 	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/policy"
 	"github.com/reachfive-community/reachfive/reachfiveotel"
+	"github.com/reachfive-community/reachfive/reachfiveredis"
 )
 
 // Telemetry is the gateway's metrics. It is safe for concurrent use.
@@ -70,6 +71,15 @@ func (t *Telemetry) Observer() reachfive.Observer { return t.library.Observer() 
 // WatchKeys reports the age of a verifier's keys.
 func (t *Telemetry) WatchKeys(v *reachfive.Verifier) error {
 	_, err := t.library.WatchKeys(v)
+	return err
+}
+
+// WatchSignOuts reports how far behind the sign-outs are.
+func (t *Telemetry) WatchSignOuts(signOuts *reachfiveredis.SignOuts) error {
+	_, err := t.library.WatchSignOuts(func() reachfiveotel.SignOutReading {
+		s := signOuts.Status()
+		return reachfiveotel.SignOutReading{Ready: s.Ready, Lag: s.Lag, Entries: s.Entries}
+	})
 	return err
 }
 

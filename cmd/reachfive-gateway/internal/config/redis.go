@@ -1,0 +1,104 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Redis is the Redis or Valkey deployment that all gateways share.
+type Redis struct {
+	Addresses         []string `yaml:"addresses" required:"true" help:"host:port of the server, of all sentinels, or of some nodes of a cluster"`
+	MasterName        string   `yaml:"master_name" help:"Sentinel: the name of the master"`
+	Username          string   `yaml:"username" help:"ACL user; reading sign-outs needs no right to write them"`
+	PasswordFile      string   `yaml:"password_file" help:"file with the password; must not be accessible to others"`
+	PasswordEnv       string   `yaml:"password_env" help:"environment variable with the password"`
+	Database          int      `yaml:"database" default:"0" help:"number of the database"`
+	TLS               bool     `yaml:"tls" default:"false" help:"connect with TLS; required beyond loopback"`
+	CAFile            string   `yaml:"ca_file" help:"PEM file with the authorities to trust, instead of the system's"`
+	InsecurePlaintext bool     `yaml:"insecure_plaintext" default:"false" help:"connect beyond loopback without TLS or without a password: whoever can write sign-outs can end them"`
+	Prefix            string   `yaml:"prefix" default:"reachfive" help:"what every key name starts with"`
+	SignOuts          SignOuts `yaml:"sign_outs" help:"sign-outs: tokens of users who were signed out are refused"`
+}
+
+// SignOuts are the options of package reachfiveredis.
+type SignOuts struct {
+	Retention        time.Duration `yaml:"retention" default:"720h" help:"how long a sign-out is kept; the same everywhere"`
+	MaxSilence       time.Duration `yaml:"max_silence" default:"5m" help:"how long decisions go on while Redis is silent; then every token is answered 503"`
+	MaxEntries       int           `yaml:"max_entries" default:"2000000" help:"entries at which sign-out fails"`
+	Replicas         int           `yaml:"replicas" default:"0" help:"Redis replicas that must confirm a sign-out"`
+	SignInFromIAT    bool          `yaml:"sign_in_from_iat" default:"false" help:"take iat for the sign-in of a token without auth_time"`
+	InsecureFailOpen bool          `yaml:"insecure_fail_open" default:"false" help:"accept tokens while the sign-outs are not known"`
+}
+
+func (r *Redis) check(p *Problems) {
+	if r == nil {
+		return
+	}
+	beyond := false
+	for i, address := range r.Addresses {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil || host == "" {
+			p.Add(fmt.Sprintf("redis.addresses[%d]", i), "want host:port such as redis.internal:6379")
+			continue
+		}
+		addr, err := netip.ParseAddr(host)
+		beyond = beyond || host != "localhost" && (err != nil || !addr.Unmap().IsLoopback())
+	}
+	if r.PasswordFile != "" && r.PasswordEnv != "" {
+		p.Add("redis.password_env", "cannot be combined with password_file; remove one")
+	}
+	if secure := r.TLS && (r.PasswordFile != "" || r.PasswordEnv != ""); beyond && !secure && !r.InsecurePlaintext {
+		p.Add("redis.addresses", "is beyond loopback without TLS and a password, so that others on the network could end sign-outs; write tls: true and password_file, or set insecure_plaintext if the network is trusted")
+	}
+	if r.CAFile != "" && !r.TLS {
+		p.Add("redis.ca_file", "has no effect without tls: true")
+	}
+	if r.Database < 0 {
+		p.Add("redis.database", "want 0 or more, not %d", r.Database)
+	}
+}
+
+// Password returns the password, "" if there is none. An error does not contain
+// it, and names the key that is wrong.
+func (r *Redis) Password(lookup LookupEnv) (password, key string, err error) {
+	switch {
+	case r.PasswordFile != "":
+		text, err := ReadSecretFile(r.PasswordFile)
+		if password = strings.TrimRight(string(text), "\r\n"); err == nil && password == "" {
+			err = errors.New("the file is empty")
+		}
+		return password, "redis.password_file", err
+	case r.PasswordEnv != "":
+		if password, _ = lookup(r.PasswordEnv); password == "" {
+			err = fmt.Errorf("the environment variable %s is not set", r.PasswordEnv)
+		}
+		return password, "redis.password_env", err
+	}
+	return "", "", nil
+}
+
+// ClientTLS is the configuration of TLS connections, nil for none.
+func (r *Redis) ClientTLS() (*tls.Config, error) {
+	if !r.TLS {
+		return nil, nil //nolint:nilnil // no TLS
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if r.CAFile == "" {
+		return cfg, nil
+	}
+	text, err := ReadFile(r.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	cfg.RootCAs = x509.NewCertPool()
+	if !cfg.RootCAs.AppendCertsFromPEM(text) {
+		return nil, errors.New("the file has no certificate in PEM form")
+	}
+	return cfg, nil
+}

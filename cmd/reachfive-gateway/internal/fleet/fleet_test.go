@@ -1,0 +1,53 @@
+package fleet_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/reachfive-community/reachfive"
+	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/config"
+	"github.com/reachfive-community/reachfive/cmd/reachfive-gateway/internal/fleet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestMistakesAboutRedisStandAtTheirKey(t *testing.T) {
+	t.Parallel()
+	exposed := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(exposed, []byte("s3cret"), 0o604))
+	for redis, want := range map[string]string{
+		"password_env: NONE":                        "redis.password_env: the environment variable NONE is not set",
+		"password_file: /nowhere":                   "redis.password_file: there is no such file",
+		"password_file: " + exposed:                 "redis.password_file: others have access to the file (mode 0604); run chmod o-rwx on it",
+		"tls: true, ca_file: " + exposed:            "redis.ca_file: the file has no certificate in PEM form",
+		"sign_outs: {retention: 1s}":                "redis.sign_outs: ",
+		"sign_outs: {max_silence: 1s}":              "redis.sign_outs: ",
+		"prefix: \"a{b\"":                           "redis",
+		"database: 3, addresses: [\"127.0.0.1:1\"]": "the key stands twice",
+	} {
+		_, problems := config.Parse([]byte("version: 1\ndecision: {address: \"127.0.0.1:0\"}\ntenants: {m: {domain: a.b, client_ids: [c]}}\npolicies: {p: {tenants: [m]}}\nredis: {addresses: [\"127.0.0.1:1\"], " + redis + "}\n"))
+		cfg, _ := config.Parse([]byte("version: 1\nredis: {addresses: [\"127.0.0.1:1\"], " + redis + "}\n"))
+		f := fleet.New(cfg.Redis, []string{"https://a.b"}, problems, func(string) (string, bool) { return "", false }, slog.New(slog.DiscardHandler))
+		if f != nil {
+			require.NoError(t, f.Close())
+		}
+		require.Error(t, problems.Err(), redis)
+		assert.Contains(t, problems.Error(), want, redis)
+		assert.NotContains(t, problems.Error(), "s3cret")
+	}
+}
+
+func TestACheckThatIsNotSetDecidesNothing(t *testing.T) {
+	t.Parallel()
+	late := new(fleet.LateCheck)
+	require.ErrorIs(t, late.Check(t.Context(), &reachfive.User{}), reachfive.CodeRevocationsUnavailable)
+	late.Set(func(context.Context, *reachfive.User) error { return nil })
+	require.NoError(t, late.Check(t.Context(), &reachfive.User{}))
+}
