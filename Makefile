@@ -169,7 +169,7 @@ chaos: bin/toxiproxy ## the key cache behind the real toxiproxy, at most 90 s
 
 .PHONY: test-fleet
 test-fleet: setup ## the sign-outs with faults of real Redis servers, 500 readers and 1,000,000 entries; 2 minutes
-	cd reachfiveredis && go test -tags fleet -run 'Fault|Failover|Million|FiveHundred|EightProcesses' -count 1 -v -timeout 15m .
+	cd reachfiveredis && go test -tags fleet -run 'Fault|Failover|Slow|Million|FiveHundred|EightProcesses' -count 1 -v -timeout 15m .
 
 .PHONY: release-check
 release-check: ## pack the modules as VERSION and use them as a user does, from an empty folder
