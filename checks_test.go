@@ -128,6 +128,15 @@ func TestCheckErrorIsKeptForErrorsIs(t *testing.T) {
 	assert.NotContains(t, err.Error(), "banned")
 }
 
+func TestCheckThatReturnsAnErrorOfItsOwnIsAnsweredWithThatError(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1512138917, 0)
+	refusal := &reachfive.Error{Code: reachfive.CodeInsufficientAuthentication, ACRValues: []string{"gold"}}
+	_, err := hs256Verifier(t, now).Verify(t.Context(), hs256(t, payload(now, nil)),
+		func(context.Context, *reachfive.User) error { return refusal })
+	assert.Same(t, refusal, err)
+}
+
 func TestCheckThatReturnsAnErrorWithoutACodeForbids(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1512138917, 0)

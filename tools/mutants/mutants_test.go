@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const source = `package example
+
+import "time"
+
+const size = 3
+
+type pair struct{ a, b int }
+
+func Between(x, low, high int) bool { return x >= low && x < high }
+
+func Sum(values []int) (sum int) {
+	for i := 0; i < len(values); i++ {
+		sum += values[i]
+	}
+	return sum
+}
+
+func Pause(n int) time.Duration {
+	if n != 0 {
+		return time.Duration(n+1) * time.Second
+	}
+	p := pair{a: size, b: [size]int{}[0]}
+	return time.Duration(p.a+p.b) * time.Minute
+}
+
+func Unused() int { return len("never called") }
+`
+
+// The tests do not call Unused, and try no value at the upper bound of Between.
+// Two changes of Pause have no effect.
+const tests = `package example
+
+import (
+	"testing"
+	"time"
+)
+
+func TestBetween(t *testing.T) {
+	if !Between(3, 3, 9) || Between(2, 3, 9) || Between(20, 3, 9) {
+		t.Fatal()
+	}
+}
+
+func TestSum(t *testing.T) {
+	if Sum([]int{1, 2, 3}) != 6 || Sum(nil) != 0 {
+		t.Fatal()
+	}
+}
+
+func TestPause(t *testing.T) {
+	if Pause(1) != 2*time.Second || Pause(0) != 3*time.Minute {
+		t.Fatal()
+	}
+}
+`
+
+func example(t *testing.T) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module example\n\ngo 1.26\n", "example.go": source, "example_test.go": tests} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestRunFindsWhatNoTestNotices(t *testing.T) {
+	root := example(t)
+	state, known := filepath.Join(root, "state.jsonl"), filepath.Join(root, "equivalent.txt")
+	err := run(context.Background(), root, []string{"."}, nil, state, known, false)
+	if err == nil || !strings.HasPrefix(err.Error(), "4 survivors, 0 stale") {
+		t.Fatal(err)
+	}
+	s, err := openState(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for key, r := range s.results {
+		if r.Outcome != killed {
+			left = append(left, r.Outcome+": "+key)
+		}
+	}
+	slices.Sort(left)
+	want := []string{
+		"not executed: example.go Unused: one more: len(\"never called\")",
+		"survived: example.go Between: < is <=: x < high",
+		"survived: example.go Pause: + is -: p.b",
+		"survived: example.go Pause: one more: 0 (2)",
+	}
+	if !slices.Equal(left, want) {
+		t.Errorf("left %q, want %q", left, want)
+	}
+	if len(s.results) < 20 {
+		t.Errorf("only %d changes", len(s.results))
+	}
+
+	// A reason takes a change off the list; one for a change that a test kills
+	// is stale.
+	text := "# Nobody asks for the bound,\n# and nobody calls Unused.\n"
+	for _, line := range want {
+		_, key, _ := strings.Cut(line, ": ")
+		text += key + "\n"
+	}
+	if err := os.WriteFile(known, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(context.Background(), root, []string{"."}, nil, state, known, false); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(known, []byte(text+"\n# Wrong.\nexample.go Between: never: x >= low && x < high\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(context.Background(), root, []string{"."}, nil, state, known, false); err == nil || !strings.HasPrefix(err.Error(), "0 survivors, 1 stale") {
+		t.Error(err)
+	}
+}
+
+func TestEquivalentsHaveAReason(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "equivalent.txt")
+	if err := os.WriteFile(path, []byte("# One\n# reason.\na\nb\n\n# Another.\nc\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readEquivalent(path)
+	if err != nil || len(got) != 3 || got["b"] != "One reason." || got["c"] != "Another." {
+		t.Error(got, err)
+	}
+	if err := os.WriteFile(path, []byte("# A reason.\na\n\nb\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readEquivalent(path); err == nil {
+		t.Error("a change without a reason is accepted")
+	}
+}
