@@ -55,7 +55,7 @@ func (s *suite) trace(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, name := range strings.FieldsSeq(string(out)) {
+		for name := range strings.FieldsSeq(string(out)) {
 			s.tests = append(s.tests, &test{binary: b, name: name})
 		}
 	}
@@ -78,7 +78,7 @@ func (s *suite) trace(ctx context.Context) error {
 			fmt.Fprintf(os.Stderr, "\nleft out, because it fails without a change: %s\n%s\n", t.name, lastLines(out, 4))
 			return
 		}
-		for _, number := range strings.FieldsSeq(string(text)) {
+		for number := range strings.FieldsSeq(string(text)) {
 			if id, err := strconv.Atoi(number); err == nil {
 				s.reached[id] = append(s.reached[id], t)
 			}
