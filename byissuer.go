@@ -136,8 +136,8 @@ func (i *IssuerVerifier) all(f func(*Verifier) error) error {
 	return errors.Join(errs...)
 }
 
-// choose reads the token by the rules of form that its Verifier applies again,
-// so that both read the same. It trusts nothing of it.
+// choose reads the token by the same rules of form as its Verifier does later, so
+// that both read the same. What it reads is not verified and only chooses.
 func (i *IssuerVerifier) choose(idToken string) (*Verifier, error) {
 	token, err := splitToken(idToken)
 	if err != nil {

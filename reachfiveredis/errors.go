@@ -23,7 +23,7 @@ var (
 	// was dropped and nothing was added.
 	ErrFull = errors.New("reachfiveredis: the sign-outs have reached WithMaxEntries, and nothing was added")
 	// ErrNotReplicated means that fewer replicas than WithReplicas asks for have confirmed
-	// the entry. It stands in the store all the same; repeat the call.
+	// the entry. The entry is in the store nevertheless; repeat the call.
 	ErrNotReplicated = errors.New("reachfiveredis: the entry is stored, but too few replicas have confirmed it: repeat the call")
 	// ErrUnknownSignOut means that the store has no sign-out with this ID.
 	ErrUnknownSignOut = errors.New("reachfiveredis: no sign-out has this ID")

@@ -140,7 +140,7 @@ func (l *logReader) page(ctx context.Context, from streamID) ([]entry, error) {
 }
 
 // wait returns when the log has an entry after cursor, or after d. The server
-// must answer within callTimeout all the same.
+// must answer within callTimeout in any case.
 func (l *logReader) wait(ctx context.Context, cursor streamID, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

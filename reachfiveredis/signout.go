@@ -94,7 +94,7 @@ func (o *SignOuts) Lift(ctx context.Context, id string) error {
 	return err
 }
 
-// audit writes the line of an entry that stands in the store.
+// audit writes the log line of an entry that is in the store.
 func (o *SignOuts) audit(ctx context.Context, text, id string, k kind, issuer string, err error) {
 	attrs := []slog.Attr{slog.String("id", id), slog.String("kind", k.String()), slog.String("issuer", issuer)}
 	if o.replicas > 0 {
@@ -120,7 +120,7 @@ type writer struct {
 }
 
 // write adds the entry that fields returns for the store's time. An ID that is
-// not empty belongs to an entry that stands in the store, whatever the error.
+// not empty belongs to an entry that is in the store, even with an error.
 func (w *writer) write(ctx context.Context, fields func(now time.Time) ([]string, error)) (id string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

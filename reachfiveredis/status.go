@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Status is what SignOuts knows, for a dashboard or for a person at night.
+// Status is what SignOuts knows, for a dashboard or for a person on call.
 type Status struct {
 	// Ready tells whether tokens are decided.
 	Ready bool
@@ -41,8 +41,8 @@ func (o *SignOuts) Status() Status {
 }
 
 // Ready returns nil while tokens can be decided. When they cannot, it waits for
-// the outcome of the next attempt to read the store, within ctx, and reports
-// why. It is for readiness, not for liveness: a restart helps nobody.
+// the next attempt to read the store to end, within ctx, and returns its error.
+// It is for readiness, not for liveness: a restart does not help.
 func (o *SignOuts) Ready(ctx context.Context) error {
 	o.start()
 	v := o.view.Load()

@@ -170,7 +170,8 @@ func refuseNonce() http.Handler {
 	return reachfive.Require(used)(http.NotFoundHandler())
 }
 
-// unavailable says that a store did not answer, which is no verdict on the user.
+// unavailable answers 503: a store did not answer, which says nothing about the
+// user.
 func unavailable(w http.ResponseWriter, text string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Retry-After", "1")

@@ -42,8 +42,8 @@ func lifetime(header http.Header) time.Duration {
 	return min(max(shortest-deltaSeconds(header.Get("Age")), minLifetime), maxLifetime)
 }
 
-// deltaSeconds reads a number of seconds (RFC 9111 section 1.2.2), and 0 from
-// what is none.
+// deltaSeconds reads a number of seconds (RFC 9111 section 1.2.2). It returns 0
+// for anything else.
 func deltaSeconds(text string) time.Duration {
 	for i := range len(text) {
 		if text[i] < '0' || text[i] > '9' {

@@ -29,8 +29,8 @@ type SafeError interface {
 	SafeToLog()
 }
 
-// record is what a Store keeps. The URL stands in it without the parts that may
-// hold a secret, so records are compared by the digest of the whole URL.
+// record is what a Store keeps. It has the URL without the parts that may contain
+// a secret, so records are compared by the digest of the whole URL.
 type record struct {
 	Issuer    string    `json:"issuer"`
 	JWKSURL   string    `json:"jwks_url"`
