@@ -61,6 +61,10 @@ func newService(t *testing.T) *service {
 	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
 	telemetry, err := reachfiveotel.New(reachfiveotel.WithMeterProvider(provider))
 	require.NoError(t, err)
+	_, err = telemetry.WatchSignOuts(func() reachfiveotel.SignOutReading {
+		return reachfiveotel.SignOutReading{Lag: 1500 * time.Millisecond, Entries: 7, Ready: true}
+	})
+	require.NoError(t, err)
 	s := &service{telemetry: telemetry, metrics: httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))}
 	t.Cleanup(s.metrics.Close)
 	return s
@@ -241,6 +245,9 @@ func TestPrometheusSeesWhatTheVerifierDecides(t *testing.T) {
 	p.eventually(t, of(`reachfive_requests_refused_total{reachfive_code="missing_token",reachfive_transport="http"}`), is(1))
 	p.eventually(t, of(`sum(reachfive_requests_refused_total{})`), is(1))
 	p.eventually(t, of(`reachfive_keys_refreshes_total{reachfive_cause="first",reachfive_result="ok"}`), is(1))
+	p.eventually(t, of(`reachfive_signouts_lag_seconds{}`), is(1.5))
+	p.eventually(t, of(`reachfive_signouts_entries{}`), is(7))
+	p.eventually(t, of(`reachfive_signouts_ready{}`), is(1))
 	// The age grows, and is never older than the test.
 	p.eventually(t, of(`reachfive_keys_age_seconds{}`), func(got float64) bool {
 		require.LessOrEqual(t, got, time.Since(start).Seconds())
