@@ -45,6 +45,7 @@ func sections() []section {
 		{"cached-tokens", (*bench).cachedTokens},
 		{"caches", (*bench).caches},
 		{"binary", (*bench).binary},
+		{"gateway", (*bench).gateway},
 		{"profile", (*bench).profile},
 	}
 }
