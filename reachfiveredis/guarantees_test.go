@@ -24,15 +24,20 @@ import (
 	"github.com/reachfive-community/reachfive/reachfiveredis"
 )
 
-// within is R3's bound.
-const within = 3 * time.Second
+const (
+	// within is how soon a sign-out is promised to be heard. Bubbles hold it to the
+	// second; with real servers a median has to keep it.
+	within = 3 * time.Second
+	// patience is for a machine that is busy with something else.
+	patience = 30 * time.Second
+)
 
-// refusedBy waits until every check refuses u, and fails after the bound.
+// refusedBy waits until every check refuses u.
 func refusedBy(t *testing.T, u *reachfive.User, checks ...reachfive.Check) (took []time.Duration) {
 	t.Helper()
 	begun := time.Now()
 	for _, check := range checks {
-		require.Eventually(t, func() bool { return codeOf(check, u) == reachfive.CodeRevoked }, within-time.Since(begun), time.Millisecond)
+		require.Eventually(t, func() bool { return codeOf(check, u) == reachfive.CodeRevoked }, patience, time.Millisecond)
 		took = append(took, time.Since(begun))
 	}
 	return took
@@ -56,7 +61,7 @@ func TestSignOutReachesAHundredReadersOfARealServer(t *testing.T) {
 	refusedBy(t, u, checks...)
 	require.NoError(t, writer.Lift(t.Context(), id))
 	for _, check := range checks {
-		require.Eventually(t, func() bool { return codeOf(check, u) == "" }, within, time.Millisecond)
+		require.Eventually(t, func() bool { return codeOf(check, u) == "" }, patience, time.Millisecond)
 	}
 }
 
@@ -186,7 +191,7 @@ func TestDocumentedACLUsersMayDoTheirPartAndNoMore(t *testing.T) {
 	assert.Equal(t, reachfive.CodeRevoked, codeOf(reader.Check(), u))
 	require.Len(t, listOf(t, reader), 1)
 	require.NoError(t, writer.Lift(t.Context(), id))
-	require.Eventually(t, func() bool { return codeOf(reader.Check(), u) == "" }, within, time.Millisecond)
+	require.Eventually(t, func() bool { return codeOf(reader.Check(), u) == "" }, patience, time.Millisecond)
 
 	assert.Equal(t, "[]", server.admin(t, "ACL", "LOG"), "nothing that a part needs was refused")
 

@@ -32,6 +32,22 @@ func TestSignedOutUserIsRefusedUntilTheNextSignIn(t *testing.T) {
 	})
 }
 
+// Whatever the follower is doing, a sign-out is heard as soon as it is stored.
+func TestSignOutIsHeardAtEveryPointOfTheCycle(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, f *fakeRedis) {
+		o, writer := readySignOuts(t, f), signOutsOf(t, f, nil)
+		for range 60 {
+			time.Sleep(170 * time.Millisecond)
+			u := userOf(time.Now().String(), time.Now())
+			assert.Empty(t, codeOf(o.Check(), u))
+			signOut(t, writer, u.Subject)
+			synctest.Wait()
+			assert.Equal(t, reachfive.CodeRevoked, codeOf(o.Check(), u))
+		}
+	})
+}
+
 func TestSignOutOfEveryoneConcernsOneIssuer(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, f *fakeRedis) {
