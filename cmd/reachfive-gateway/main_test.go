@@ -206,7 +206,7 @@ log: {level: loud}
 			places = append(places, place[0]+" "+place[1])
 		}
 		assert.Equal(t, []string{
-			"2:45 decision.tls.certificate", "4:10 tenants.main.domain",
+			"2:45 decision.tls.certificate", "2:68 decision.tls.key", "4:10 tenants.main.domain",
 			"6:37 policies.api.headers[0].name", "6:51 policies.api.headers[0].claim", "7:7 log.level",
 		}, places)
 	}

@@ -113,8 +113,9 @@ type Log struct {
 func Parse(text []byte) (*Config, *Problems) {
 	cfg := new(Config)
 	d := &decoder{problems: &Problems{positions: map[string]position{}}}
-	d.document(text, cfg)
-	cfg.check(d.problems)
+	if d.document(text, cfg) {
+		cfg.check(d.problems)
+	}
 	return cfg, d.problems
 }
 

@@ -20,13 +20,13 @@ import (
 // stands. It goes on after a mistake, to report them all.
 type decoder struct{ problems *Problems }
 
-// document decodes exactly one document.
-func (d *decoder) document(text []byte, into any) {
+// document decodes exactly one document. It reports whether there is one: what
+// is wrong with its values says nothing otherwise.
+func (d *decoder) document(text []byte, into any) bool {
 	target := reflect.ValueOf(into).Elem()
 	if !utf8.Valid(text) {
 		d.problems.addAt(position{1, 1}, "", "the file is not valid UTF-8")
-		setDefaults(target)
-		return
+		return false
 	}
 	reader := yaml.NewDecoder(bytes.NewReader(text))
 	var root, more yaml.Node
@@ -37,13 +37,13 @@ func (d *decoder) document(text []byte, into any) {
 		d.problems.addAt(syntaxError(err))
 	}
 	if len(root.Content) != 1 {
-		setDefaults(target)
-		return
+		return false
 	}
 	if err := reader.Decode(&more); !errors.Is(err, io.EOF) {
 		d.problems.addAt(position{max(more.Line, 1), max(more.Column, 1)}, "", "a second YAML document; remove it")
 	}
 	d.value(root.Content[0], "", target)
+	return root.Content[0].Kind == yaml.MappingNode
 }
 
 // syntaxError finds the line in an error of the YAML package, which is where
@@ -53,6 +53,9 @@ func syntaxError(err error) (at position, path, text string) {
 	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(text); m != nil {
 		at.line, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
+	}
+	if strings.Contains(text, "cannot start any token") {
+		text += "; is it a tab? Indent with spaces"
 	}
 	return at, "", "not valid YAML: " + text
 }

@@ -34,7 +34,7 @@ func TestEveryMistakeIsReportedWithItsPlaceAndWhatToWrite(t *testing.T) {
 		{"empty file", "", "1:1: the file is empty"},
 		{"only a comment", "# nothing\n", "1:1: the file is empty"},
 		{"not YAML", "version: [1\n", "1:1: not valid YAML: did not find expected ',' or ']'"},
-		{"a tab for indentation", "version: 1\ndecision:\n\taddress: x\n", "3:1: not valid YAML: found character that cannot start any token"},
+		{"a tab for indentation", "version: 1\ndecision:\n\taddress: x\n", "3:1: not valid YAML: found character that cannot start any token; is it a tab? Indent with spaces"},
 		{"not UTF-8", "version: \xff", "1:1: the file is not valid UTF-8"},
 		{"a list", "- version: 1\n", "1:1: want keys with values (key: value), not a list"},
 		{"two documents", add("---\nversion: 1\n"), "7:1: a second YAML document; remove it"},
@@ -117,6 +117,14 @@ func TestEveryMistakeIsReportedWithItsPlaceAndWhatToWrite(t *testing.T) {
 				return false
 			}, "want %s\ngot  %s", tt.want, problems)
 		})
+	}
+}
+
+func TestATextThatIsNoConfigurationIsOneMistake(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "# nothing\n", "version: [1\n", "- a\n", "version: \xff", "just text"} {
+		_, problems := config.Parse([]byte(text))
+		assert.Len(t, problems.List(), 1, "%q: %s", text, problems)
 	}
 }
 

@@ -94,7 +94,11 @@ func program(tb testing.TB, variable, name string) string {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		tb.Fatalf("%s is not on the PATH; run `make setup`, which unpacks it into .cache/bin, or set %s to its path", name, variable)
+		hint := "run `make setup`, which unpacks it into .cache/bin"
+		if name == "systemd-analyze" {
+			hint = "install systemd"
+		}
+		tb.Fatalf("%s is not on the PATH; %s, or set %s to its path", name, hint, variable)
 	}
 	return path
 }

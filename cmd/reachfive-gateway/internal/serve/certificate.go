@@ -163,6 +163,12 @@ func CheckTLS(files config.TLS, path string, problems *config.Problems) {
 	if files.Certificate != "" && files.Key != "" {
 		_, _, err := LoadKeyPair(files)
 		add(err)
+		// The first mistake must not hide one in the key's file.
+		if e, ok := errors.AsType[*fileError](err); ok && e.key == "certificate" {
+			if _, err := config.ReadSecretFile(files.Key); err != nil {
+				add(&fileError{"key", err})
+			}
+		}
 	}
 	if files.ClientCA != "" {
 		_, err := authorities(files.ClientCA)
