@@ -121,6 +121,19 @@ func realSignOuts(tb testing.TB, options *redis.UniversalOptions, opts ...reachf
 	return o
 }
 
+// notReady waits until Ready says why. A busy machine may say at first that the
+// store did not answer in time.
+func notReady(t *testing.T, options *redis.UniversalOptions, why string) {
+	t.Helper()
+	o := realSignOuts(t, options)
+	var err error
+	require.Eventually(t, func() bool {
+		err = o.Ready(t.Context())
+		return err != nil && strings.Contains(err.Error(), why)
+	}, 30*time.Second, time.Millisecond)
+	assert.NotContains(t, err.Error(), "hunter", "no password")
+}
+
 func initialized(tb testing.TB, options *redis.UniversalOptions, opts ...reachfiveredis.SignOutOption) *reachfiveredis.SignOuts {
 	tb.Helper()
 	o := realSignOuts(tb, options, opts...)

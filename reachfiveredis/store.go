@@ -21,7 +21,6 @@ const (
 	// within callTimeout.
 	callTimeout = 3 * time.Second
 	blockTime   = 2 * time.Second
-	dialTimeout = time.Second
 )
 
 // Store is a Redis or Valkey server, a Sentinel deployment, or a cluster. Make
@@ -98,7 +97,7 @@ func New(options *redis.UniversalOptions, opts ...Option) (*Store, error) {
 	s.options.ContextTimeoutEnabled = true
 	s.options.MaxRetries = -1
 	s.options.DialerRetries = 1
-	s.options.DialTimeout = dialTimeout
+	s.options.DialTimeout = callTimeout
 	s.options.ReadTimeout = callTimeout
 	s.options.WriteTimeout = callTimeout
 	s.options.PoolTimeout = callTimeout
