@@ -203,7 +203,9 @@ func (v *visitor) constant(e ast.Expr, t types.TypeAndValue) {
 	case basic.Info()&types.IsBoolean != 0 && types.Identical(t.Type, t.Type.Underlying()):
 		v.mutate(e, "the other boolean", "(", " != §)")
 	case basic.Info()&types.IsInteger != 0 && basic.Info()&types.IsUntyped == 0:
-		if name, ok := v.typeName(t.Type); ok {
+		if name, ok := v.typeName(t.Type); ok && name == "time.Duration" && constant.Compare(t.Value, token.GEQ, constant.MakeInt64(1e9)) {
+			v.mutate(e, "a second more", "mutantSecond(№, ", ")")
+		} else if ok {
 			v.mutate(e, "one more", "mutantMore["+name+"](№, ", ")")
 		}
 	}

@@ -14,7 +14,7 @@
 //	go run ./mutants -dir .. -state ../bin/mutants.jsonl
 //	go run ./mutants -files checks.go,token.go
 //
-// Results are kept in the state file, so that an interrupted run continues. A
+// Results and traces are kept beside the state file, so that an interrupted run continues. A
 // later run repeats the survivors, and changes whose function has changed.
 package main
 
@@ -109,7 +109,7 @@ func run(ctx context.Context, root string, patterns, only []string, statePath, k
 		}
 	}
 	if len(left) > 0 {
-		if err := suite.trace(ctx); err != nil {
+		if err := suite.trace(ctx, statePath+".traces"); err != nil {
 			return err
 		}
 	}

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // helpers is what the changed text of a package calls. MUTANT chooses the
@@ -19,6 +23,7 @@ import (
 	"os"
 	"strconv"
 	"sync/atomic"
+	"time"
 )
 
 var (
@@ -55,6 +60,13 @@ func mutantMore[T mutantInteger](id int, v T) T {
 	return v
 }
 
+func mutantSecond(id int, v time.Duration) time.Duration {
+	if mutantOn(id) {
+		return v + time.Second
+	}
+	return v
+}
+
 func mutantMinus[T mutantInteger | ~float32 | ~float64](id int, v T) T {
 	if mutantOn(id) {
 		return -v
@@ -69,8 +81,7 @@ func mutantZero[T any](id int, v T) T {
 	return v
 }
 
-var _, _ = mutantMore[int], mutantMinus[int]
-var _ = mutantZero[int]
+var _, _, _ = mutantMore[int], mutantMinus[int], mutantZero[int]
 `
 
 // build compiles the test binaries of the packages with all changes in them.
@@ -81,20 +92,34 @@ func build(ctx context.Context, found *sites) (*suite, error) {
 	}
 	s := &suite{temp: dir, reached: map[int][]*test{}}
 	replace := map[string]string{}
+	digest := sha256.New()
 	put := func(path, text string) error {
 		replace[path] = filepath.Join(dir, fmt.Sprintf("%d.go", len(replace)))
+		_, _ = digest.Write([]byte(text))
 		return os.WriteFile(replace[path], []byte(text), 0o600)
 	}
 	for _, p := range found.packages {
-		for path, text := range p.files {
-			if err := put(path, text); err != nil {
+		for _, path := range slices.Sorted(maps.Keys(p.files)) {
+			if err := put(path, p.files[path]); err != nil {
 				return s, err
 			}
+		}
+		tests, err := filepath.Glob(filepath.Join(p.dir, "*_test.go"))
+		if err != nil {
+			return s, err
+		}
+		for _, path := range tests {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return s, err
+			}
+			_, _ = digest.Write(text)
 		}
 		if err := put(filepath.Join(p.dir, "mutants_helpers.go"), fmt.Sprintf(helpers, p.name, len(found.mutants)+1)); err != nil {
 			return s, err
 		}
 	}
+	s.digest = hex.EncodeToString(digest.Sum(nil)[:8])
 	overlay := filepath.Join(dir, "overlay.json")
 	text, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {

@@ -6,10 +6,8 @@ import (
 	"iter"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,77 +16,34 @@ import (
 // suite are the tests, and which of them execute which change.
 type suite struct {
 	temp     string
+	digest   string // of the changed text and the tests
 	binaries []*binary
-	tests    []*test
 	reached  map[int][]*test // by the number of the change, the quickest first
 }
 
 // binary is the compiled tests of one package.
 type binary struct{ path, dir string }
 
+// test is a test, how long it takes, and the numbers of the changes that it
+// executes.
 type test struct {
-	binary *binary
-	name   string
-	took   time.Duration
+	Binary  int // its index
+	Name    string
+	Took    time.Duration
+	Reached []int
+	Fails   bool // without a change
 }
 
 func (s *suite) remove() { _ = os.RemoveAll(s.temp) }
 
 // run runs some tests of a binary with a change, and reports whether they passed.
-func (b *binary) run(ctx context.Context, timeout time.Duration, env string, names ...string) (out string, ok bool) {
-	command := exec.CommandContext(ctx, b.path, "-test.failfast", "-test.run=^("+strings.Join(names, "|")+")$",
+func (b *binary) run(ctx context.Context, timeout time.Duration, env []string, names ...string) (out string, ok bool) {
+	command := exec.CommandContext(ctx, b.path, "-test.failfast", "-test.v", "-test.run=^("+strings.Join(names, "|")+")$",
 		"-test.timeout="+timeout.String())
-	command.Dir, command.Env = b.dir, append(os.Environ(), "GOWORK=off", env)
+	command.Dir, command.Env = b.dir, slices.Concat(os.Environ(), []string{"GOWORK=off"}, env)
 	command.WaitDelay = time.Second
 	text, err := command.CombinedOutput()
 	return string(text), err == nil
-}
-
-// trace runs every test once, without a change, and learns what it executes. A
-// test that fails here is left out: it does not pass with the changes compiled
-// in, for instance because it counts allocations.
-func (s *suite) trace(ctx context.Context) error {
-	for _, b := range s.binaries {
-		list := exec.CommandContext(ctx, b.path, "-test.list=^(Test|Fuzz|Example)")
-		list.Dir = b.dir
-		out, err := list.Output()
-		if err != nil {
-			return err
-		}
-		for name := range strings.FieldsSeq(string(out)) {
-			s.tests = append(s.tests, &test{binary: b, name: name})
-		}
-	}
-	var lock sync.Mutex
-	done := 0
-	inParallel(ctx, s.tests, func(t *test) {
-		path := filepath.Join(s.temp, fmt.Sprintf("%s.%s.trace", filepath.Base(t.binary.path), t.name))
-		start := time.Now()
-		out, ok := t.binary.run(ctx, 3*time.Minute, "MUTANT_TRACE="+path, t.name)
-		t.took = time.Since(start)
-		text, _ := os.ReadFile(path) // absent if the test executes no change
-		lock.Lock()
-		defer lock.Unlock()
-		done++
-		fmt.Fprintf(os.Stderr, "\r%d of %d tests traced   ", done, len(s.tests))
-		if ctx.Err() != nil {
-			return
-		}
-		if !ok {
-			fmt.Fprintf(os.Stderr, "\nleft out, because it fails without a change: %s\n%s\n", t.name, lastLines(out, 4))
-			return
-		}
-		for number := range strings.FieldsSeq(string(text)) {
-			if id, err := strconv.Atoi(number); err == nil {
-				s.reached[id] = append(s.reached[id], t)
-			}
-		}
-	})
-	fmt.Fprintln(os.Stderr)
-	for _, tests := range s.reached {
-		slices.SortFunc(tests, func(a, b *test) int { return int(a.took - b.took) })
-	}
-	return ctx.Err()
 }
 
 // try runs the tests that execute a change until one fails.
@@ -97,23 +52,23 @@ func (s *suite) try(ctx context.Context, m mutant) result {
 	if len(left) == 0 {
 		return result{Outcome: unreached}
 	}
-	for budget := 500 * time.Millisecond; len(left) > 0; budget *= 5 {
+	for budget := 300 * time.Millisecond; len(left) > 0; budget *= 6 {
 		n, sum := 0, time.Duration(0)
-		for n < len(left) && (n == 0 || sum+left[n].took <= budget) {
-			sum += left[n].took
+		for n < len(left) && (n == 0 || sum+left[n].Took <= budget) {
+			sum += left[n].Took
 			n++
 		}
-		for _, b := range s.binaries {
+		for i, b := range s.binaries {
 			var names []string
 			for _, t := range left[:n] {
-				if t.binary == b {
-					names = append(names, t.name)
+				if t.Binary == i {
+					names = append(names, t.Name)
 				}
 			}
 			if len(names) == 0 {
 				continue
 			}
-			if out, ok := b.run(ctx, 30*time.Second+5*sum, fmt.Sprintf("MUTANT=%d", m.ID), names...); !ok {
+			if out, ok := b.run(ctx, 30*time.Second+5*sum, []string{fmt.Sprintf("MUTANT=%d", m.ID)}, names...); !ok {
 				return result{Outcome: killed, By: failed(out)}
 			}
 		}
