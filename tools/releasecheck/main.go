@@ -83,7 +83,7 @@ func copyTree(from, to string) error {
 	return nil
 }
 
-// packed is a module that stands in the proxy.
+// packed is a module that is in the proxy.
 type packed struct {
 	path string
 	dir  string
@@ -149,7 +149,7 @@ func pack(dir, goMod, proxy, version string) (string, error) {
 // those who work on the tree.
 func released(path string) bool {
 	switch strings.TrimPrefix(strings.TrimPrefix(path, root), "/") {
-	case "", "reachfivegrpc", "reachfiveotel", "reachfiveredis", "cmd/reachfive",
+	case "", "reachfivegrpc", "reachfiveotel", "reachfiveredis", "cmd/reachfive", "cmd/reachfive-gateway",
 		"examples": // the command runs the backend of examples/spa
 		return true
 	}
@@ -213,8 +213,8 @@ func use(modules []packed, tree, proxy, user, version string) error {
 		return err
 	}
 	for _, m := range modules {
-		if m.path == root+"/cmd/reachfive" || m.path == root+"/examples" {
-			continue
+		if strings.HasPrefix(m.path, root+"/cmd/") || m.path == root+"/examples" {
+			continue // installed below, or a part of what is
 		}
 		if err := run("get", m.path+"@"+version); err != nil {
 			return err
@@ -224,6 +224,8 @@ func use(modules []packed, tree, proxy, user, version string) error {
 		{"vet", "."},
 		{"build", "-o", filepath.Join(user, "bin", "user"), "."},
 		{"install", root + "/cmd/reachfive@" + version},
+		// -n resolves every package and compiles none: Envoy's take minutes.
+		{"install", "-n", root + "/cmd/reachfive-gateway@" + version},
 	} {
 		if err := run(args...); err != nil {
 			return err
@@ -233,7 +235,7 @@ func use(modules []packed, tree, proxy, user, version string) error {
 	if output, err := help.CombinedOutput(); err != nil {
 		return fmt.Errorf("reachfive --help: %w\n%s", err, output)
 	}
-	fmt.Printf("a user can require %s %s, build the README's program, and install the command\n", root, version)
+	fmt.Printf("a user can require %s %s, build the README's program, and install the commands\n", root, version)
 	return nil
 }
 
