@@ -22,6 +22,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -113,6 +114,8 @@ func run(ctx context.Context, root string, patterns, only []string, statePath, k
 			return err
 		}
 	}
+	// In random order, so that an interrupted run is a fair sample.
+	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
 	start := time.Now()
 	survivors, done := 0, 0
 	for m, r := range suite.tryAll(ctx, left) {
