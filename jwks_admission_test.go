@@ -2,6 +2,7 @@ package reachfive_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -165,6 +166,19 @@ func TestKeyAdmissionIsKeyByKey(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+func TestKeyExponentIsAtMostWhatCryptoRSATakes(t *testing.T) {
+	t.Parallel()
+	modulus := base64.RawURLEncoding.EncodeToString(rsaKeys()[0].N.Bytes())
+	for exponent, want := range map[string]int{"f____w": 1, "gAAAAQ": 0} { // 2^31-1, 2^31+1
+		w := reachfivetest.NewTenant(t, reachfivetest.InMemory())
+		w.OnJWKS(document(fmt.Sprintf(`{"keys":[%s,{"kty":"RSA","kid":"large","n":%q,"e":%q}]}`, w.JWK(w.KID()), modulus, exponent)))
+		v := w.Verifier()
+		require.NoError(t, v.Refresh(t.Context()))
+		assert.Len(t, v.Status().Keys, 1+want, exponent)
+		require.NoError(t, v.Close())
 	}
 }
 

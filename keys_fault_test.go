@@ -46,6 +46,7 @@ func badAnswers() []struct {
 			}
 		}), "timeout"},
 		{"cut JSON", document(`{"keys":[{"kty":"RSA"`), "no JWK Set"},
+		{"cut in a member's name", document(`{"ke`), "no JWK Set"},
 		{"shorter than its Content-Length", answering(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"keys":[]}`)

@@ -127,6 +127,7 @@ func TestKeyLifetimeIsCacheControlsWithinBounds(t *testing.T) {
 		{[]string{"public, max-age=300 , must-revalidate"}, 5 * time.Minute},
 		{[]string{"public,max-age=300"}, 5 * time.Minute},
 		{[]string{"max-age=300", "max-age=120"}, 2 * time.Minute},
+		{[]string{"max-age=0", "max-age=300"}, time.Minute},
 		{[]string{"max-age=59"}, time.Minute},
 		{[]string{"max-age=0"}, time.Minute},
 		{[]string{"max-age=-1"}, time.Minute},

@@ -51,6 +51,22 @@ func TestKeyStoreSaveThatHangsIsNotFollowedByAnother(t *testing.T) {
 	})
 }
 
+func TestKeyStoreSaveThatIsSlowIsNoErrorOnceItHasSucceeded(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		w := newFixture(t)
+		w.v = w.verifier(reachfive.WithKeyStore(storeFuncs{save: func(context.Context, []byte) error {
+			<-time.After(3 * time.Second)
+			return nil
+		}}))
+		w.accepts(w.Token())
+		advance(1500 * time.Millisecond)
+		assert.Equal(t, "the keys cannot be stored: timeout", w.v.Status().StoreError)
+		advance(2 * time.Second)
+		assert.Empty(t, w.v.Status().StoreError)
+	})
+}
+
 func TestKeyStatusTellsTheLastErrorOfTheStore(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

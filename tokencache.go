@@ -208,6 +208,5 @@ func (l *tokenList) pushFront(e *tokenEntry) {
 
 func (l *tokenList) unlink(e *tokenEntry) {
 	e.prev.next, e.next.prev = e.next, e.prev
-	e.prev, e.next = nil, nil
 	l.len--
 }

@@ -122,6 +122,11 @@ func TestTokenCacheLeavesNewcomersRoomToComeAgain(t *testing.T) {
 		c.put(digestOf(n), &User{}, verifiedBy{})
 		c.get(digestOf(n))
 	}
+	protected := 0
+	for i := range c.shards {
+		protected += c.shards[i].protected.len
+	}
+	assert.Equal(t, 75, protected)
 	for n := range 25 {
 		c.put(digestOf(1000+n), &User{}, verifiedBy{})
 	}

@@ -85,6 +85,9 @@ func (v *visitor) returned(n *ast.ReturnStmt) {
 	}
 	for i, e := range n.Results {
 		t := v.info.Types[e]
+		if literal, ok := e.(*ast.CompositeLit); ok && len(literal.Elts) == 0 {
+			continue
+		}
 		if t.IsNil() || t.Value != nil && isZero(t.Value) || isBoolean(t.Type) || !types.Identical(t.Type, v.results.At(i).Type()) {
 			continue // a boolean is changed as a condition, where it is not constant
 		}
