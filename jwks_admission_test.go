@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,10 +171,13 @@ func TestKeyAdmissionIsKeyByKey(t *testing.T) {
 	}
 }
 
-func TestKeyExponentIsAtMostWhatCryptoRSATakes(t *testing.T) {
+func TestKeyExponentIsCanonicalAndAtMostWhatCryptoRSATakes(t *testing.T) {
 	t.Parallel()
 	modulus := base64.RawURLEncoding.EncodeToString(rsaKeys()[0].N.Bytes())
-	for exponent, want := range map[string]int{"f____w": 1, "gAAAAQ": 0} { // 2^31-1, 2^31+1
+	for exponent, want := range map[string]int{
+		"f____w": 1, "gAAAAQ": 0, // 2^31-1, 2^31+1
+		"A0AAAQ": 1, "AAEAAQ": 0, // 0x03400001, and 65537 with a leading zero byte
+	} {
 		w := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 		w.OnJWKS(document(fmt.Sprintf(`{"keys":[%s,{"kty":"RSA","kid":"large","n":%q,"e":%q}]}`, w.JWK(w.KID()), modulus, exponent)))
 		v := w.Verifier()
@@ -180,6 +185,59 @@ func TestKeyExponentIsAtMostWhatCryptoRSATakes(t *testing.T) {
 		assert.Len(t, v.Status().Keys, 1+want, exponent)
 		require.NoError(t, v.Close())
 	}
+}
+
+// The moduli of CVE-2017-15361 are powers of 65537 modulo each of these primes. A
+// modulus that is none modulo one of them was not made by that library.
+func TestKeyWhoseModulusIsFactorableIsSkipped(t *testing.T) {
+	t.Parallel()
+	primes := []int64{
+		3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
+		101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+	}
+	product := big.NewInt(1)
+	for _, prime := range primes {
+		product.Mul(product, big.NewInt(prime))
+	}
+	// odd returns an odd modulus of 2048 bits that is rest modulo the product.
+	odd := func(rest *big.Int) *big.Int {
+		n := new(big.Int).Lsh(big.NewInt(3), 2046)
+		n.Sub(n, new(big.Int).Mod(n, product)).Add(n, rest)
+		if n.Bit(0) == 0 {
+			n.Add(n, product)
+		}
+		return n
+	}
+	var factorable, other []*big.Int
+	for exponent := range int64(20) {
+		factorable = append(factorable, odd(new(big.Int).Exp(big.NewInt(65537), big.NewInt(1000+exponent), product)))
+	}
+	for _, prime := range primes {
+		powers := map[int64]bool{}
+		for power := int64(1); !powers[power]; power = power * 65537 % prime {
+			powers[power] = true
+		}
+		cofactor := new(big.Int).Div(product, big.NewInt(prime))
+		for n := factorable[0]; int64(len(powers)) < prime-1; {
+			n = new(big.Int).Add(n, cofactor) // the same modulo all other primes
+			if rest := new(big.Int).Mod(n, big.NewInt(prime)).Int64(); rest != 0 && !powers[rest] {
+				other = append(other, odd(new(big.Int).Mod(n, product)))
+				break
+			}
+		}
+	}
+	require.Greater(t, len(other), 15)
+	w := reachfivetest.NewTenant(t, reachfivetest.InMemory())
+	keys := []string{w.JWK(w.KID())}
+	for i, n := range slices.Concat(factorable, other) {
+		keys = append(keys, fmt.Sprintf(`{"kty":"RSA","kid":"%d","n":%q,"e":"AQAB"}`, i, base64.RawURLEncoding.EncodeToString(n.Bytes())))
+	}
+	w.OnJWKS(document(`{"keys":[` + strings.Join(keys, ",") + `]}`))
+	v := w.Verifier()
+	require.NoError(t, v.Refresh(t.Context()))
+	assert.EqualValues(t, len(factorable), v.Status().SkippedKeys)
+	assert.Len(t, v.Status().Keys, 1+len(other))
+	require.NoError(t, v.Close())
 }
 
 func TestKeyOfOddSizesAndSecretsIsNoWayIn(t *testing.T) {

@@ -199,6 +199,7 @@ func TestCacheAsksForUnknownKIDsFromItsBudget(t *testing.T) {
 		var u *UnavailableError
 		require.ErrorAs(t, err, &u)
 		assert.Equal(t, 10*time.Second, u.RetryAfter)
+		assert.Equal(t, "too many tokens of unknown kids", u.Reason)
 		for _, kid := range []string{"x", ""} {
 			known, err := p.knows(kid)
 			require.NoError(t, err, "it was asked about, or there is nothing to ask about")
