@@ -169,6 +169,7 @@ func TestUserReadsWhatReachFiveIsKnownToVary(t *testing.T) {
 	assert.Equal(t, paris, user(t, `"sub":"s","updated_at":"2017-12-01T15:35:17.218+01:00"`).UpdatedAt)
 	assert.Equal(t, paris.Truncate(time.Second), user(t, `"sub":"s","updated_at":1512138917`).UpdatedAt)
 	assert.Equal(t, paris, user(t, `"sub":"s","updated_at":1512138917.218`).UpdatedAt)
+	assert.Equal(t, time.Unix(900000000, 0).UTC(), user(t, `"sub":"s","updated_at":900000000`).UpdatedAt)
 	assert.Zero(t, user(t, `"sub":"s","updated_at":1e300`).UpdatedAt)
 	assert.Zero(t, user(t, `"sub":"s","updated_at":-1`).UpdatedAt)
 	assert.Zero(t, user(t, `"sub":"s","updated_at":0`).UpdatedAt)
