@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/lestrrat-go/httprc/v3"
@@ -21,13 +22,17 @@ import (
 // requiredClaims are those that jwx does not require by itself.
 func requiredClaims() []string { return []string{"sub", "exp", "iat"} }
 
+// jwx2CompactOnly makes a setting that jwx/v2 has for the whole process, before
+// its first token: Parse reads the setting without a lock.
+var jwx2CompactOnly = sync.OnceFunc(func() { jwt2.Settings(jwt2.WithCompactOnly(true)) }) //nolint:gochecknoglobals // it is global there
+
 // jwx2Options are all the checks of jwx/v2 that a ReachFive token passes. Its
 // callers add WithToken(openid.New()), a new one for each token, which checks
 // the types of the standard claims.
 // WithNumericDateParsePedantic is not among them, because it refuses updated_at
 // as ReachFive writes it.
 func jwx2Options(t terms) []jwt2.ParseOption {
-	jwt2.Settings(jwt2.WithCompactOnly(true))
+	jwx2CompactOnly()
 	options := []jwt2.ParseOption{
 		jwt2.WithPedantic(true), jwt2.WithValidate(true),
 		jwt2.WithIssuer(t.issuer), jwt2.WithAudience(t.clientID),

@@ -76,6 +76,8 @@ func (r recipe) run(tb testing.TB, gateway, backend string) *proxy {
 	transport := &http.Transport{
 		TLSClientConfig:   &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2: true,
+		// A request that expects 100 Continue is answered, or asked for its body.
+		ExpectContinueTimeout: 30 * time.Second,
 	}
 	tb.Cleanup(transport.CloseIdleConnections)
 	p.client = &http.Client{
