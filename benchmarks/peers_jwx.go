@@ -24,7 +24,7 @@ func requiredClaims() []string { return []string{"sub", "exp", "iat"} }
 
 // jwx2CompactOnly makes a setting that jwx/v2 has for the whole process, before
 // its first token: Parse reads the setting without a lock.
-var jwx2CompactOnly = sync.OnceFunc(func() { jwt2.Settings(jwt2.WithCompactOnly(true)) }) //nolint:gochecknoglobals // it is global there
+var jwx2CompactOnly = sync.OnceFunc(func() { jwt2.Settings(jwt2.WithCompactOnly(true)) })
 
 // jwx2Options are all the checks of jwx/v2 that a ReachFive token passes. Its
 // callers add WithToken(openid.New()), a new one for each token, which checks
