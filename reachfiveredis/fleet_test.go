@@ -102,7 +102,7 @@ func TestSignOutLatencyOverFiveHundredReaders(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("500 readers, 20 sign-outs: p50 %v, p99 %v, max %v", took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
-	assert.Less(t, took[len(took)/2], within)
+	assert.Less(t, took[len(took)/2], 3*time.Second, "half of the readers hear of it in the promised time")
 }
 
 // load is how many commands the server has run, and the seconds it took.
