@@ -18,6 +18,9 @@ MODULES = $(shell go list -m -f '{{.Dir}}')
 # Modules whose tests run programs that neither Go nor npm brings, and those programs.
 NEED_PROGRAMS = $(addprefix $(CURDIR)/,e2e reachfiveredis cmd/reachfive-gateway)
 PROGRAMS = curl prometheus promtool redis-server redis-sentinel redis-cli chromium nginx caddy haproxy
+ifeq ($(shell uname),Linux)
+PROGRAMS += systemd-analyze
+endif
 
 # The newer of the two Go releases that are supported; go.work names the older.
 GO_NEXT = go1.27.4
