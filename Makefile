@@ -185,12 +185,13 @@ release-check: ## pack the modules as VERSION and use them as a user does, from 
 bench: ## compare Verify with other libraries; write docs/performance.md and its charts
 	GOWORK=off go run -C benchmarks . -write ../docs -only "$(SECTIONS)"
 
-# Takes about an hour on two cores, and continues where it was interrupted.
-# FILES=checks.go,token.go changes only these.
+# Takes hours on two cores, and continues where it was interrupted.
+# FILES=checks.go,token.go tries only the changes of these; SLOWEST=1s leaves out
+# the tests that take longer, and TESTS=Nonce those of other names.
 .PHONY: mutants
 mutants: ## change the root module in one place at a time; list what no test notices
 	GOWORK=off go test -C tools ./mutants
-	GOWORK=off go run -C tools ./mutants -dir $(CURDIR) -files "$(FILES)"
+	GOWORK=off go run -C tools ./mutants -dir $(CURDIR) -files "$(FILES)" -slowest "$(or $(SLOWEST),0s)" -tests "$(TESTS)"
 
 .PHONY: clean
 clean: ## remove what make built and scripts/setup brought

@@ -4,18 +4,21 @@
 // It writes nothing into the tree. Every change is compiled at once into the
 // test binaries, through go test -overlay, behind a number that an environment
 // variable chooses. It runs each test once to learn which changes it executes,
-// and then, for each change, the tests that execute it, the quickest first,
-// until one fails.
+// and then, for each change, the tests that execute it until one fails: first
+// those that noticed other changes of the same function, then the quickest.
 //
 // A change that survives every test is either a promise without a test, code
 // without a use, or equivalent to the original. Those of the last kind are in
 // equivalent.txt, each under its reason.
 //
 //	go run ./mutants -dir .. -state ../bin/mutants.jsonl
-//	go run ./mutants -files checks.go,token.go
+//	go run ./mutants -files checks.go,token.go -slowest 1s
+//	go run ./mutants -files checks.go -tests Nonce
 //
-// Results and traces are kept beside the state file, so that an interrupted run continues. A
-// later run repeats the survivors, and changes whose function has changed.
+// A change that nothing notices costs a run of every test that executes it, so
+// a first run with -slowest finds most of them sooner. Results and traces are
+// kept beside the state file, so that an interrupted run continues. A later run
+// repeats the survivors, and changes whose function has changed.
 package main
 
 import (
@@ -26,6 +29,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,7 +38,9 @@ import (
 func main() {
 	dir := flag.String("dir", "..", "the `directory` of the module")
 	packages := flag.String("packages", ".,./internal/keycache", "the packages to change and whose tests to run")
-	files := flag.String("files", "", "change these `files` only, relative to the module, separated by commas")
+	files := flag.String("files", "", "try the changes of these `files` only, relative to the module, separated by commas")
+	tests := flag.String("tests", "", "run only the tests whose name matches this `expression`")
+	slowest := flag.Duration("slowest", 0, "leave out the tests that take longer than this; 0 leaves out none")
 	state := flag.String("state", "", "the `file` that keeps the results (default bin/mutants.jsonl of the module)")
 	known := flag.String("equivalent", "", "the `file` of changes that are equivalent (default tools/mutants/equivalent.txt of the module)")
 	list := flag.Bool("list", false, "print the changes and run nothing")
@@ -52,11 +59,13 @@ func main() {
 		if *known == "" {
 			*known = filepath.Join(root, "tools", "mutants", "equivalent.txt")
 		}
-		var only []string
+		c := choice{slowest: *slowest}
 		if *files != "" {
-			only = strings.Split(*files, ",")
+			c.files = strings.Split(*files, ",")
 		}
-		err = run(ctx, root, strings.Split(*packages, ","), only, *state, *known, *list)
+		if c.tests, err = regexp.Compile(*tests); err == nil {
+			err = run(ctx, root, strings.Split(*packages, ","), c, *state, *known, *list)
+		}
 	}
 	stop()
 	if err != nil {
@@ -65,13 +74,28 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, root string, patterns, only []string, statePath, knownPath string, list bool) error {
-	found, err := find(ctx, root, patterns, only)
+// choice is what a run is limited to. Its zero value limits nothing.
+type choice struct {
+	files   []string       // whose changes to try
+	tests   *regexp.Regexp // the names of the tests to run
+	slowest time.Duration  // the longest time of a test
+}
+
+func (c choice) changes(all []mutant) []mutant {
+	if c.files == nil {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(m mutant) bool { return !slices.Contains(c.files, m.File) })
+}
+
+func run(ctx context.Context, root string, patterns []string, chosen choice, statePath, knownPath string, list bool) error {
+	found, err := find(ctx, root, patterns)
 	if err != nil {
 		return err
 	}
+	mutants := chosen.changes(found.mutants)
 	if list {
-		for _, m := range found.mutants {
+		for _, m := range mutants {
 			fmt.Printf("%s:%d: %s\n", m.File, m.Line, m.Key)
 		}
 		return nil
@@ -94,7 +118,7 @@ func run(ctx context.Context, root string, patterns, only []string, statePath, k
 	count := map[string]int{}
 	var left []mutant
 	var stale []string
-	for _, m := range found.mutants {
+	for _, m := range mutants {
 		old, known := results.of(m)
 		_, listed := equivalent[m.Key]
 		switch {
@@ -110,8 +134,13 @@ func run(ctx context.Context, root string, patterns, only []string, statePath, k
 		}
 	}
 	if len(left) > 0 {
-		if err := suite.trace(ctx, statePath+".traces"); err != nil {
+		if err := suite.trace(ctx, statePath+".traces", chosen); err != nil {
 			return err
+		}
+		for _, m := range found.mutants {
+			if r, ok := results.of(m); ok {
+				suite.learn(m, r)
+			}
 		}
 	}
 	// In random order, so that an interrupted run is a fair sample.
@@ -132,9 +161,9 @@ func run(ctx context.Context, root string, patterns, only []string, statePath, k
 		fmt.Fprintf(os.Stderr, "\r%d of %d, %d survived, %v left   ", done, len(left), survivors, (each * time.Duration(len(left)-done)).Round(time.Second))
 	}
 	fmt.Fprintln(os.Stderr)
-	fmt.Printf("%d changes: %d killed, %d equivalent, %d survived, %d not executed by any test, %d to do\n", len(found.mutants),
+	fmt.Printf("%d changes: %d killed, %d equivalent, %d survived, %d not executed by any test, %d to do\n", len(mutants),
 		count[killed], count["equivalent"], count[survived], count[unreached],
-		len(found.mutants)-count[killed]-count["equivalent"]-count[survived]-count[unreached])
+		len(mutants)-count[killed]-count["equivalent"]-count[survived]-count[unreached])
 	for _, line := range stale {
 		fmt.Println("equivalent.txt:", line)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -79,7 +80,7 @@ func example(t *testing.T) (root string) {
 func TestRunFindsWhatNoTestNotices(t *testing.T) {
 	root := example(t)
 	state, known := filepath.Join(root, "state.jsonl"), filepath.Join(root, "equivalent.txt")
-	err := run(context.Background(), root, []string{"."}, nil, state, known, false)
+	err := run(context.Background(), root, []string{"."}, choice{}, state, known, false)
 	if err == nil || !strings.HasPrefix(err.Error(), "4 survivors, 0 stale") {
 		t.Fatal(err)
 	}
@@ -117,14 +118,68 @@ func TestRunFindsWhatNoTestNotices(t *testing.T) {
 	if err := os.WriteFile(known, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(context.Background(), root, []string{"."}, nil, state, known, false); err != nil {
+	if err := run(context.Background(), root, []string{"."}, choice{}, state, known, false); err != nil {
 		t.Error(err)
 	}
 	if err := os.WriteFile(known, []byte(text+"\n# Wrong.\nexample.go Between: never: x >= low && x < high\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(context.Background(), root, []string{"."}, nil, state, known, false); err == nil || !strings.HasPrefix(err.Error(), "0 survivors, 1 stale") {
+	if err := run(context.Background(), root, []string{"."}, choice{}, state, known, false); err == nil || !strings.HasPrefix(err.Error(), "0 survivors, 1 stale") {
 		t.Error(err)
+	}
+}
+
+func TestRunIsLimitedToTheChosenFilesAndTests(t *testing.T) {
+	root := example(t)
+	state, known := filepath.Join(root, "state.jsonl"), filepath.Join(root, "equivalent.txt")
+	limited := func(c choice) map[string]string {
+		t.Helper()
+		err := run(context.Background(), root, []string{"."}, c, state, known, false)
+		if err != nil && !strings.Contains(err.Error(), "survivors") {
+			t.Fatal(err)
+		}
+		s, err := openState(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		outcomes := map[string]string{}
+		for key, r := range s.results {
+			outcomes[key] = r.Outcome
+		}
+		return outcomes
+	}
+	if tried := limited(choice{files: []string{"other.go"}}); len(tried) != 0 {
+		t.Errorf("tried %v", tried)
+	}
+	const ofSum, ofBetween = "example.go Sum: removed: sum += values[i]", "example.go Between: never: x >= low && x < high"
+	if tried := limited(choice{tests: regexp.MustCompile("Between")}); tried[ofSum] != unreached || tried[ofBetween] != killed {
+		t.Errorf("%s, %s", tried[ofSum], tried[ofBetween])
+	}
+}
+
+// A test that noticed another change of the function runs first, then one that
+// noticed another of the file, then the quickest; a slow one keeps its place.
+func TestLikelyTestsRunFirst(t *testing.T) {
+	all := []*test{{Name: "a"}, {Name: "b"}, {Name: "c", Took: likelyTime / 2}, {Name: "d", Took: 2 * likelyTime}}
+	s := &suite{reached: map[int][]*test{1: all}, noticed: map[string]map[string]int{}}
+	order := func() (names string, first int) {
+		ordered, first := s.tests(mutant{ID: 1, File: "x.go", Function: "f"})
+		for _, t := range ordered {
+			names += t.Name
+		}
+		return names, first
+	}
+	if names, first := order(); names != "abcd" || first != 0 {
+		t.Error(names, first)
+	}
+	s.learn(mutant{File: "x.go", Function: "g"}, result{Outcome: killed, By: "b"})
+	s.learn(mutant{File: "x.go", Function: "g"}, result{Outcome: killed, By: "b"})
+	s.learn(mutant{File: "x.go", Function: "f"}, result{Outcome: killed, By: "c"})
+	s.learn(mutant{File: "x.go", Function: "f"}, result{Outcome: killed, By: "d"})
+	s.learn(mutant{File: "x.go", Function: "f"}, result{Outcome: survived})
+	if names, first := order(); names != "cbad" || first != 2 {
+		t.Error(names, first)
 	}
 }
 

@@ -90,7 +90,7 @@ func build(ctx context.Context, found *sites) (*suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &suite{temp: dir, reached: map[int][]*test{}}
+	s := &suite{temp: dir, reached: map[int][]*test{}, noticed: map[string]map[string]int{}}
 	replace := map[string]string{}
 	digest := sha256.New()
 	put := func(path, text string) error {

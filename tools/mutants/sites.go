@@ -37,7 +37,7 @@ type changed struct {
 }
 
 // find loads the packages and makes the changes of their files.
-func find(ctx context.Context, root string, patterns, only []string) (*sites, error) {
+func find(ctx context.Context, root string, patterns []string) (*sites, error) {
 	loaded, err := packages.Load(&packages.Config{
 		Context: ctx, Dir: root, Env: append(os.Environ(), "GOWORK=off"),
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo |
@@ -58,9 +58,6 @@ func find(ctx context.Context, root string, patterns, only []string) (*sites, er
 			name, err := filepath.Rel(root, path)
 			if err != nil {
 				return nil, err
-			}
-			if len(only) > 0 && !slices.Contains(only, filepath.ToSlash(name)) {
-				continue
 			}
 			text, err := os.ReadFile(path)
 			if err != nil {

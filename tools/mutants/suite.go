@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -19,6 +20,9 @@ type suite struct {
 	digest   string // of the changed text and the tests
 	binaries []*binary
 	reached  map[int][]*test // by the number of the change, the quickest first
+
+	lock    sync.Mutex
+	noticed map[string]map[string]int // how many changes of a function, and of a file, each test has noticed
 }
 
 // binary is the compiled tests of one package.
@@ -46,18 +50,66 @@ func (b *binary) run(ctx context.Context, timeout time.Duration, env []string, n
 	return string(text), err == nil
 }
 
+// likely is how many tests are tried first because they noticed other changes
+// nearby, and likelyTime how long one of them may take.
+const (
+	likely     = 3
+	likelyTime = time.Second
+)
+
+// learn counts the test that noticed a change.
+func (s *suite) learn(m mutant, r result) {
+	if r.Outcome != killed {
+		return
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	for _, place := range [...]string{m.Function, m.File} {
+		if s.noticed[place] == nil {
+			s.noticed[place] = map[string]int{}
+		}
+		s.noticed[place][r.By]++
+	}
+}
+
+// tests returns the tests that execute a change, in the order to run them, and
+// how many of them are likely to notice it.
+func (s *suite) tests(m mutant) (all []*test, first int) {
+	all = slices.Clone(s.reached[m.ID])
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	rank := func(t *test) int {
+		if t.Took > likelyTime {
+			return 0
+		}
+		return 1000*s.noticed[m.Function][t.Name] + s.noticed[m.File][t.Name]
+	}
+	for first < min(likely, len(all)) {
+		best := slices.MaxFunc(all[first:], func(a, b *test) int { return cmp.Compare(rank(a), rank(b)) })
+		if rank(best) == 0 {
+			break
+		}
+		i := slices.Index(all, best)
+		copy(all[first+1:i+1], all[first:i]) // the others keep their order
+		all[first] = best
+		first++
+	}
+	return all, first
+}
+
 // try runs the tests that execute a change until one fails.
 func (s *suite) try(ctx context.Context, m mutant) result {
-	left := s.reached[m.ID]
+	left, first := s.tests(m)
 	if len(left) == 0 {
 		return result{Outcome: unreached}
 	}
 	for budget := 300 * time.Millisecond; len(left) > 0; budget *= 6 {
 		n, sum := 0, time.Duration(0)
-		for n < len(left) && (n == 0 || sum+left[n].Took <= budget) {
+		for n < len(left) && (n == 0 || n < first || first == 0 && sum+left[n].Took <= budget) {
 			sum += left[n].Took
 			n++
 		}
+		first = 0
 		for i, b := range s.binaries {
 			var names []string
 			for _, t := range left[:n] {
@@ -68,8 +120,10 @@ func (s *suite) try(ctx context.Context, m mutant) result {
 			if len(names) == 0 {
 				continue
 			}
-			if out, ok := b.run(ctx, 30*time.Second+5*sum, []string{fmt.Sprintf("MUTANT=%d", m.ID)}, names...); !ok {
-				return result{Outcome: killed, By: failed(out)}
+			if out, ok := b.run(ctx, 10*time.Second+10*sum, []string{fmt.Sprintf("MUTANT=%d", m.ID)}, names...); !ok {
+				r := result{Outcome: killed, By: failed(out)}
+				s.learn(m, r)
+				return r
 			}
 		}
 		left = left[n:]

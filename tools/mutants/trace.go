@@ -20,7 +20,7 @@ import (
 // how long it takes. A test that fails here is left out: it does not pass with
 // the changes compiled in, for instance because it counts allocations. The
 // tests that an earlier run has traced are read from the file at path.
-func (s *suite) trace(ctx context.Context, path string) error {
+func (s *suite) trace(ctx context.Context, path string, chosen choice) error {
 	traced, err := readTraces(path, s.digest)
 	if err != nil {
 		return err
@@ -34,6 +34,9 @@ func (s *suite) trace(ctx context.Context, path string) error {
 			return err
 		}
 		for name := range strings.FieldsSeq(string(out)) {
+			if chosen.tests != nil && !chosen.tests.MatchString(name) {
+				continue
+			}
 			if t := traced[fmt.Sprint(i, name)]; t != nil {
 				all = append(all, t)
 			} else {
@@ -67,7 +70,7 @@ func (s *suite) trace(ctx context.Context, path string) error {
 		fmt.Fprintf(os.Stderr, "\r%d of %d tests traced   ", done, len(left))
 	})
 	fmt.Fprintln(os.Stderr)
-	s.order(all)
+	s.order(slices.DeleteFunc(all, func(t *test) bool { return chosen.slowest > 0 && t.Took > chosen.slowest }))
 	return ctx.Err()
 }
 
