@@ -106,10 +106,12 @@ vet-platforms: ## go vet of the root module for other systems and for 32 bits
 	done
 
 .PHONY: lint
-lint: bin/golangci-lint bin/gofumpt bin/actionlint ## check the formatting, every module with golangci-lint, and .github
+lint: bin/golangci-lint bin/gofumpt bin/actionlint ## check the formatting, every module and tools with golangci-lint, and .github
 	@unformatted=$$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0r bin/gofumpt -l); \
 		if [ -n "$$unformatted" ]; then echo "not gofumpt-formatted:"; echo "$$unformatted"; exit 1; fi
 	$(call each,$(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...)
+	@echo "== $@: tools"
+	@cd tools && GOWORK=off $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml ./...
 	@echo "== $@: .github"
 	@bin/actionlint
 	@git ls-files --cached --others --exclude-standard '*go.mod' | while read -r file; do \

@@ -1,19 +1,21 @@
 // Command releasecheck shows that a release would work for those who have
-// nothing but the module proxy: it packs every module of the tree, without the
-// replace directives that the tree lives by, into a proxy in a temporary
-// folder, and then does what a user does from an empty folder elsewhere.
+// nothing but the module proxy: it packs every module of the tree, without its
+// replace directives, into a proxy in a temporary folder, and then does what a
+// user does from an empty folder elsewhere.
 //
 //	releasecheck -version v0.1.0 -dir /path/to/the/tree
 package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
@@ -30,13 +32,16 @@ func main() {
 	version := flag.String("version", "", "the version to check, as v0.1.0")
 	dir := flag.String("dir", ".", "the tree")
 	flag.Parse()
-	if err := check(*version, *dir); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := check(ctx, *version, *dir)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "releasecheck:", err)
 		os.Exit(1)
 	}
 }
 
-func check(version, dir string) error {
+func check(ctx context.Context, version, dir string) error {
 	if semver.Canonical(version) != version || semver.Major(version) > "v1" {
 		return fmt.Errorf("-version %q is not v0.x.y or v1.x.y", version)
 	}
@@ -46,20 +51,20 @@ func check(version, dir string) error {
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
 	tree, proxy, user := filepath.Join(temp, "tree"), filepath.Join(temp, "proxy"), filepath.Join(temp, "user")
-	if err := copyTree(dir, tree); err != nil {
+	if err := copyTree(ctx, dir, tree); err != nil {
 		return err
 	}
 	modules, err := packAll(tree, proxy, version)
 	if err != nil {
 		return err
 	}
-	return use(modules, tree, proxy, user, version)
+	return use(ctx, modules, tree, proxy, user, version)
 }
 
 // copyTree copies what git tracks, so that nothing is released that is not
 // committed or about to be.
-func copyTree(from, to string) error {
-	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+func copyTree(ctx context.Context, from, to string) error {
+	list := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	list.Dir = from
 	names, err := list.Output()
 	if err != nil {
@@ -111,7 +116,7 @@ func packAll(tree, proxy, version string) ([]packed, error) {
 }
 
 func pack(dir, goMod, proxy, version string) (string, error) {
-	text, err := os.ReadFile(goMod) //nolint:gosec // of the copied tree
+	text, err := os.ReadFile(goMod)
 	if err != nil {
 		return "", err
 	}
@@ -181,11 +186,11 @@ func writeProxy(dir, proxy string, m module.Version, goMod []byte) error {
 }
 
 // use does what a user does, with no go.work and no replace in sight.
-func use(modules []packed, tree, proxy, user, version string) error {
+func use(ctx context.Context, modules []packed, tree, proxy, user, version string) error {
 	if err := os.MkdirAll(user, 0o750); err != nil {
 		return err
 	}
-	upstream, err := exec.Command("go", "env", "GOPROXY").Output()
+	upstream, err := exec.CommandContext(ctx, "go", "env", "GOPROXY").Output()
 	if err != nil {
 		return err
 	}
@@ -194,7 +199,7 @@ func use(modules []packed, tree, proxy, user, version string) error {
 		"GOMODCACHE="+filepath.Join(user, "cache"), "GOBIN="+filepath.Join(user, "bin"))
 	run := func(args ...string) error {
 		fmt.Println("go", strings.Join(args, " "))
-		command := exec.Command("go", args...) //nolint:gosec // the arguments are below
+		command := exec.CommandContext(ctx, "go", args...)
 		command.Dir, command.Env = user, environment
 		output, err := command.CombinedOutput()
 		if err != nil {
@@ -231,7 +236,7 @@ func use(modules []packed, tree, proxy, user, version string) error {
 			return err
 		}
 	}
-	help := exec.Command(filepath.Join(user, "bin", "reachfive"), "--help") //nolint:gosec // installed above
+	help := exec.CommandContext(ctx, filepath.Join(user, "bin", "reachfive"), "--help")
 	if output, err := help.CombinedOutput(); err != nil {
 		return fmt.Errorf("reachfive --help: %w\n%s", err, output)
 	}
@@ -241,7 +246,7 @@ func use(modules []packed, tree, proxy, user, version string) error {
 
 // readmeProgram makes a program of the README's first Go code.
 func readmeProgram(path string) ([]byte, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // of the copied tree
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
