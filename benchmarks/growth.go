@@ -55,7 +55,7 @@ func (g *grown) uncached() []string {
 // short is a race of fewer rounds, for those with many columns.
 func (b *bench) short() track {
 	t := b.track
-	t.rounds = max(10, b.rounds/3)
+	t.rounds = max(5, b.rounds/3)
 	return t
 }
 
@@ -68,7 +68,9 @@ func (b *bench) tokenSize() string {
 	var g grown
 	for _, size := range []int{512, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16<<10 - 20} {
 		token := rs256(p.keys[0], "key-0", payload(size))
-		g.add(fmt.Sprintf("%.1f KiB", float64(len(token))/1024), b.short().race(field(ctx, p, token)))
+		t := b.short()
+		t.what = fmt.Sprintf("%.1f KiB", float64(len(token))/1024)
+		g.add(t.what, t.race(field(ctx, p, token)))
 	}
 	b.sizeChart(&g)
 	return "µs, and the ratio to the floor of the same token:\n\n" + g.table(g.uncached()...) + "\n" + fromTheCache + g.table(cached)
@@ -92,7 +94,9 @@ func (b *bench) keysInSet() string {
 			v := newReachFive(reachfive.WithJWKSURL(bare.url()))
 			contestants = append(contestants, entry(ctx, ours+", keys without kid", asVerify(v), rs256(bare.keys[0], "", payload(0))))
 		}
-		g.add(fmt.Sprint(n), b.short().race(contestants))
+		t := b.short()
+		t.what = fmt.Sprintf("%d keys", n)
+		g.add(fmt.Sprint(n), t.race(contestants))
 		p.Close()
 	}
 	return "µs, and the ratio to the floor. Of keys without kid at most 16 are tried:\n\n" + g.table(g.names...)
@@ -109,7 +113,9 @@ func (b *bench) goroutines() string {
 	head := []string{"tokens a second"}
 	for _, n := range []int{1, 2, 4, 8, 16, 32, 64} {
 		head = append(head, fmt.Sprint(n))
-		results, fromCache := apart(b.several(n).race(field(ctx, p, token)))
+		t := b.several(n)
+		t.what = fmt.Sprintf("%d goroutines", n)
+		results, fromCache := apart(t.race(field(ctx, p, token)))
 		rows, cachedRows = withRates(rows, results), withRates(cachedRows, fromCache)
 	}
 	return "With so many goroutines; in brackets the time to the floor with as many, and its spread:\n\n" +

@@ -22,7 +22,7 @@ func (b *bench) profile() string {
 	check(err)
 	defer func() { _ = os.Remove(file.Name()) }()
 	check(pprof.StartCPUProfile(file))
-	for end := time.Now().Add(time.Duration(b.runs*b.rounds) * 20 * time.Millisecond); time.Now().Before(end); {
+	for end := time.Now().Add(4 * time.Duration(b.runs*b.rounds) * b.turn); time.Now().Before(end); {
 		for range 100 {
 			check(verified())
 		}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -37,6 +38,7 @@ type track struct {
 	rounds   int           // of a run
 	turn     time.Duration // of one contestant in one round
 	parallel int           // goroutines; 1 is serial
+	what     string        // is timed, if a section has several races
 	steady   *steadiness   // collects the spreads; nil if nobody asks
 }
 
@@ -59,9 +61,9 @@ func (t track) race(contestants []contestant) []result {
 	for run := range t.runs {
 		times[run] = make([][]float64, len(contestants))
 		for range t.rounds {
-			runtime.GC()                                                                         // one's garbage is not another's pause
 			rand.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] }) //nolint:gosec // no secret
 			for _, i := range order {
+				runtime.GC() // a contestant collects its own garbage, and not that of the one before
 				times[run][i] = append(times[run][i], t.once(contestants[i].run, iterations[i]))
 			}
 		}
@@ -70,7 +72,7 @@ func (t track) race(contestants []contestant) []result {
 	for i, c := range contestants {
 		r := &results[i]
 		r.name, r.allocs, r.bytes = c.name, testing.AllocsPerRun(100, func() { _ = c.run() }), bytesPerRun(c.run)
-		t.steady.add(c.name, r.spread)
+		t.steady.add(strings.TrimSpace(t.what+" "+c.name), r.spread)
 	}
 	return results
 }
@@ -92,7 +94,7 @@ func summarize(times [][][]float64) []result {
 			nanoseconds = append(nanoseconds, median(run[i]))
 			ratios, beyond = append(ratios, median(ratio)), append(beyond, median(difference))
 		}
-		results[i] = result{time: time.Duration(median(nanoseconds)), ratio: median(ratios), beyond: median(beyond), spread: spread(ratios)}
+		results[i] = result{time: time.Duration(median(nanoseconds)), ratio: median(ratios), beyond: median(beyond), spread: ratioSpread(ratios)}
 		if i == 0 {
 			results[i].spread = spread(nanoseconds)
 		}
@@ -171,6 +173,19 @@ func spread(values []float64) float64 {
 		sorted = sorted[1 : len(sorted)-1]
 	}
 	return (sorted[len(sorted)-1] - sorted[0]) / median(sorted)
+}
+
+// ratioSpread is the spread of ratios. Ratios that differ by no more than the last
+// digit that a table shows do not differ.
+func ratioSpread(ratios []float64) float64 {
+	digit := 0.01
+	if median(ratios) < smallRatio {
+		digit = 0.001
+	}
+	if wide := spread(ratios); wide*median(ratios) > digit {
+		return wide
+	}
+	return 0
 }
 
 // steadiness is the widest spread of a section, and whose it is.

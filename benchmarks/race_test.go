@@ -40,6 +40,14 @@ func TestTheSpreadLeavesOutTheLowestAndTheHighestOfFive(t *testing.T) {
 	assert.InDelta(t, 0, spread([]float64{7}), 0)
 }
 
+func TestRatiosThatDifferByTheLastDigitShownDoNotDiffer(t *testing.T) {
+	t.Parallel()
+	assert.InDelta(t, 0, ratioSpread([]float64{0.0031, 0.0035, 0.0040}), 0)
+	assert.InDelta(t, 0.5, ratioSpread([]float64{0.003, 0.004, 0.005}), 1e-9)
+	assert.InDelta(t, 0, ratioSpread([]float64{0.105, 0.11, 0.114}), 0)
+	assert.InDelta(t, 0.2, ratioSpread([]float64{0.9, 1, 1.1}), 1e-9)
+}
+
 // It is serial, because the race counts allocations.
 func TestTheRaceCallsEveryContestantAndCollectsSpreads(t *testing.T) {
 	ctx := t.Context()

@@ -56,8 +56,11 @@ func micros(d time.Duration) string {
 	}
 }
 
+// smallRatio is what a ratio is below that is shown with a third digit.
+const smallRatio = 0.1
+
 func ratio(r float64) string {
-	if r < 0.1 {
+	if r < smallRatio {
 		return fmt.Sprintf("%.3f", r)
 	}
 	return fmt.Sprintf("%.2f", r)

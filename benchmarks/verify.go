@@ -90,14 +90,13 @@ func (b *bench) verifyParallel() string {
 		rates(results), fromTheCache, rates(fromCache))
 }
 
-// several is a race of so many goroutines. Its turns are twenty times as long
-// for each of them, so that starting them, and collecting their garbage, has its
-// true share.
+// several is a race of so many goroutines. Each of them adds a turn's length, so
+// that starting them has its true share.
 func (b *bench) several(goroutines int) track {
 	t := b.short()
-	t.rounds = max(1, b.rounds/20)
+	t.rounds = max(1, b.rounds/5)
 	t.parallel = goroutines
-	t.turn *= time.Duration(20 * goroutines)
+	t.turn *= time.Duration(goroutines)
 	return t
 }
 

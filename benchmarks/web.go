@@ -112,7 +112,9 @@ func (b *bench) refusals() string {
 			contestants = append(contestants, c)
 		}
 		row := []string{r.name}
-		for i, result := range b.short().race(contestants)[1:] {
+		t := b.short()
+		t.what = r.name + ":"
+		for i, result := range t.race(contestants)[1:] {
 			cell := fmt.Sprintf("%s (%.0f)", ratio(result.ratio), result.allocs)
 			if contestants[i+1].want {
 				cell = "accepted"
