@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const source = `package example
@@ -180,6 +181,51 @@ func TestLikelyTestsRunFirst(t *testing.T) {
 	s.learn(mutant{File: "x.go", Function: "f"}, result{Outcome: survived})
 	if names, first := order(); names != "cbad" || first != 2 {
 		t.Error(names, first)
+	}
+}
+
+func TestKeysOfTheTestBinariesAreMadeBeforehand(t *testing.T) {
+	root := example(t)
+	text := `package example
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestKeys(t *testing.T) {
+	pool, _ := os.ReadFile(os.Getenv("MUTANT_KEYS"))
+	for i := range 33 {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil || key.Validate() != nil {
+			t.Fatal("no good key", err)
+		}
+		prime := fmt.Sprintf("%x", key.Primes[0])
+		if strings.Contains(string(pool), prime) != (i < 32) {
+			t.Fatal(i)
+		}
+		pool = []byte(strings.ReplaceAll(string(pool), prime, ""))
+	}
+}
+`
+	if err := os.WriteFile(filepath.Join(root, "keys_test.go"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found, err := find(t.Context(), root, []string{"."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := build(t.Context(), found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.remove()
+	if out, ok := s.binaries[0].run(t.Context(), time.Minute, nil, "TestKeys"); !ok {
+		t.Error(out)
 	}
 }
 

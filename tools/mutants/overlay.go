@@ -98,6 +98,15 @@ func build(ctx context.Context, found *sites) (*suite, error) {
 		_, _ = digest.Write([]byte(text))
 		return os.WriteFile(replace[path], []byte(text), 0o600)
 	}
+	keys, ofRSA, err := poolKeys(ctx, dir)
+	if err != nil {
+		return s, err
+	}
+	for _, path := range slices.Sorted(maps.Keys(ofRSA)) {
+		if err := put(path, ofRSA[path]); err != nil {
+			return s, err
+		}
+	}
 	for _, p := range found.packages {
 		for _, path := range slices.Sorted(maps.Keys(p.files)) {
 			if err := put(path, p.files[path]); err != nil {
@@ -129,7 +138,7 @@ func build(ctx context.Context, found *sites) (*suite, error) {
 		return s, err
 	}
 	for i, p := range found.packages {
-		b := &binary{path: filepath.Join(dir, fmt.Sprintf("%d.test", i)), dir: p.dir}
+		b := &binary{path: filepath.Join(dir, fmt.Sprintf("%d.test", i)), dir: p.dir, keys: keys}
 		compile := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", b.path, ".")
 		compile.Dir, compile.Env = p.dir, append(os.Environ(), "GOWORK=off")
 		if out, err := compile.CombinedOutput(); err != nil {

@@ -26,7 +26,7 @@ type suite struct {
 }
 
 // binary is the compiled tests of one package.
-type binary struct{ path, dir string }
+type binary struct{ path, dir, keys string }
 
 // test is a test, how long it takes, and the numbers of the changes that it
 // executes.
@@ -44,7 +44,7 @@ func (s *suite) remove() { _ = os.RemoveAll(s.temp) }
 func (b *binary) run(ctx context.Context, timeout time.Duration, env []string, names ...string) (out string, ok bool) {
 	command := exec.CommandContext(ctx, b.path, "-test.failfast", "-test.v", "-test.run=^("+strings.Join(names, "|")+")$",
 		"-test.timeout="+timeout.String())
-	command.Dir, command.Env = b.dir, slices.Concat(os.Environ(), []string{"GOWORK=off"}, env)
+	command.Dir, command.Env = b.dir, slices.Concat(os.Environ(), []string{"GOWORK=off", "MUTANT_KEYS=" + b.keys}, env)
 	command.WaitDelay = time.Second
 	text, err := command.CombinedOutput()
 	return string(text), err == nil
