@@ -187,11 +187,13 @@ func TestTokenCacheSweepsOneShardACall(t *testing.T) {
 				now = now.Add(between)
 			}
 			if between < tokenSweep/maxTokenShards { // and all is as if there had been no pause
-				c.put(digestOf(0), &User{ExpiresAt: now}, verifiedBy{})
+				for n := range 1600 {
+					c.put(digestOf(n), &User{ExpiresAt: now}, verifiedBy{})
+				}
 				for range maxTokenShards {
 					c.sweep(now, 0)
 				}
-				require.Equal(t, 1, c.len(), "idle for %v, then used every %v", idle, between)
+				require.Equal(t, 1600, c.len(), "idle for %v, then used every %v", idle, between)
 			}
 		}
 	}
