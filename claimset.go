@@ -223,7 +223,7 @@ func (r *claimReader) methods() []string {
 // services keep it, and a part of the payload would keep the whole in memory.
 func (r *claimReader) subject() string {
 	sub := r.required(claimSub)
-	if r.has(claimSub) && (sub == "" || len(sub) > maxSubjectSize || strings.ContainsFunc(sub, unicode.IsControl)) {
+	if sub == "" || len(sub) > maxSubjectSize || strings.ContainsFunc(sub, unicode.IsControl) {
 		r.refuse(CodeInvalidClaim, claimSub)
 	}
 	return strings.Clone(sub)

@@ -119,7 +119,7 @@ func (s *keySet) has(key *publicKey) bool {
 		among = s.byKID[key.kid]
 	}
 	for _, k := range among {
-		if k == key || k.thumbprint == key.thumbprint {
+		if k.thumbprint == key.thumbprint {
 			return true
 		}
 	}
@@ -258,11 +258,11 @@ func admit(raw []byte) (*publicKey, error) {
 // factorable reports whether a modulus was made by the library of CVE-2017-15361
 // (ROCA): its primes are powers of 65537 modulo many small primes, so anybody can
 // compute the private key. Fewer than one in a hundred million other moduli have
-// this property.
+// this property. Primes modulo which every number is a power of 65537 would tell
+// nothing, so the list has none of them.
 func factorable(n *big.Int) bool {
 	for _, prime := range [...]int64{
-		3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
-		101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+		11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
 	} {
 		rest, power := new(big.Int).Mod(n, big.NewInt(prime)).Int64(), int64(1)
 		for power != rest {
