@@ -27,6 +27,7 @@ func newTenantKeys(c *config) *tenantKeys {
 		JWKSURL:  c.jwksURL,
 		Client:   c.client,
 		Store:    c.store,
+		Shared:   c.shared,
 		MaxStale: c.maxStale,
 		Now:      c.now,
 		ParseKeys: func(document []byte) (keycache.Keys, error) {
@@ -37,6 +38,7 @@ func newTenantKeys(c *config) *tenantKeys {
 		},
 		Report: reporter.report,
 		Warn:   reporter.warn,
+		Note:   reporter.note,
 	}
 	if c.discovery {
 		settings.DiscoveryURL = "https://" + c.domain + "/.well-known/openid-configuration"
@@ -145,6 +147,8 @@ func (r keyReporter) warn(text, reason string) {
 	r.log().Warn("reachfive: "+text, slog.String("reason", reason))
 }
 
+func (r keyReporter) note(text string) { r.log().Info("reachfive: " + text) }
+
 // report writes a line for each change of state, and calls the observer for it
 // and for the fetch.
 func (r keyReporter) report(ctx context.Context, e keycache.Event) {
@@ -176,7 +180,7 @@ func (r keyReporter) report(ctx context.Context, e keycache.Event) {
 		}
 	}
 	if r.observer.FetchDone != nil {
-		event := FetchEvent{Issuer: r.issuer, Cause: FetchCause(e.Cause), Result: cmp.Or(e.Failure, "ok"), Duration: e.Took}
+		event := FetchEvent{Issuer: r.issuer, Cause: FetchCause(e.Cause), Shared: SharedFetch(e.Shared), Result: cmp.Or(e.Failure, "ok"), Duration: e.Took}
 		if set != nil {
 			event.Keys, event.Skipped = len(set.keys), set.skipped
 		}

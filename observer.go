@@ -14,8 +14,10 @@ import (
 type Observer struct {
 	// VerifyDone is called at the end of each Verify.
 	VerifyDone func(ctx context.Context, e VerifyEvent)
-	// FetchDone is called at the end of each fetch of the keys. Its context has
-	// the values of the request that caused the fetch, and is never cancelled.
+	// FetchDone is called at the end of each fetch of the keys. With a
+	// SharedKeyStore it is also called when another process has made the fetch,
+	// and when this one had to wait: see FetchEvent.Shared. Its context has the
+	// values of the request that caused the fetch, and is never cancelled.
 	FetchDone func(ctx context.Context, e FetchEvent)
 	// StateChanged is called when the key cache changes its state.
 	StateChanged func(s State)
@@ -56,6 +58,18 @@ const (
 	CauseLifetime   FetchCause = "lifetime"    // the lifetime was over
 	CauseUnknownKID FetchCause = "unknown_kid" // a token named a key that the set lacked
 	CauseAsked      FetchCause = "asked"       // Refresh was called
+	CauseLook       FetchCause = "look"        // none was due: a look at the SharedKeyStore found newer keys
+)
+
+// SharedFetch tells what became of a fetch that a SharedKeyStore was asked about.
+type SharedFetch string
+
+// The outcomes of asking a SharedKeyStore.
+const (
+	SharedNone    SharedFetch = ""        // there is no store, or it did not answer: this process asked the provider
+	SharedTaken   SharedFetch = "taken"   // the keys came from the store: another process had fetched them
+	SharedFetched SharedFetch = "fetched" // this process asked the provider, for all
+	SharedWaited  SharedFetch = "waited"  // no fetch may start now, or another process did not finish one in time
 )
 
 // FetchEvent is the outcome of one fetch of the keys.
@@ -64,6 +78,10 @@ type FetchEvent struct {
 	Issuer string
 	// Cause is the reason for the fetch.
 	Cause FetchCause
+	// Shared tells whether this process asked the provider, or took the keys that
+	// another process had fetched. Only SharedNone and SharedFetched are requests
+	// to the provider.
+	Shared SharedFetch
 	// Result is "ok" or the class of the failure, as in Status.LastError.
 	Result string
 	// Keys is the number of usable keys fetched, Skipped that of all others.

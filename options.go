@@ -40,6 +40,7 @@ type config struct {
 	now         func() time.Time
 	tokenCache  int
 	store       KeyStore
+	shared      SharedKeyStore
 	maxStale    time.Duration // negative: the default
 	logger      *slog.Logger  // nil: slog.Default(), asked for at each line
 	observer    Observer
@@ -122,7 +123,7 @@ func WithDiscovery() Option { return func(c *config) { c.discovery = true } }
 // without a network; a tenant that rotates its keys breaks it.
 //
 // WithJWKS cannot be combined with WithJWKSURL, WithDiscovery, WithHTTPClient,
-// WithKeyStore, WithMaxStale or WithClientSecret.
+// WithKeyStore, WithSharedKeyStore, WithMaxStale or WithClientSecret.
 func WithJWKS(document []byte) Option {
 	return func(c *config) {
 		set, err := parseKeySet(document)
@@ -191,6 +192,20 @@ func WithKeyStore(store KeyStore) Option {
 			c.fail("WithKeyStore", "the store is nil")
 		}
 		c.store = store
+	}
+}
+
+// WithSharedKeyStore shares the fetches of the keys with all processes that use
+// the same store, issuer and JWKS URL: one of them fetches for all, and newer
+// keys reach each of the others within 10 seconds if it sees traffic. While the
+// store is down the Verifier works as without one. It can be combined with
+// WithKeyStore; it has no effect with WithClientSecret.
+func WithSharedKeyStore(store SharedKeyStore) Option {
+	return func(c *config) {
+		if store == nil {
+			c.fail("WithSharedKeyStore", "the store is nil")
+		}
+		c.shared = store
 	}
 }
 
@@ -292,6 +307,7 @@ func (c *config) checkCombinations() {
 		{"WithDiscovery", c.discovery},
 		{"WithHTTPClient", c.client != nil},
 		{"WithKeyStore", c.store != nil},
+		{"WithSharedKeyStore", c.shared != nil},
 		{"WithMaxStale", c.maxStale >= 0},
 	} {
 		if other.given {

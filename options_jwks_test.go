@@ -117,6 +117,7 @@ func TestWithJWKSIsRefusedByNew(t *testing.T) {
 		{name: "WithDiscovery", document: good, other: reachfive.WithDiscovery(), want: "WithJWKS: cannot be combined with WithDiscovery"},
 		{name: "WithHTTPClient", document: good, other: reachfive.WithHTTPClient(http.DefaultClient), want: "WithJWKS: cannot be combined with WithHTTPClient"},
 		{name: "WithKeyStore", document: good, other: reachfive.WithKeyStore(new(memoryStore)), want: "WithJWKS: cannot be combined with WithKeyStore"},
+		{name: "WithSharedKeyStore", document: good, other: reachfive.WithSharedKeyStore(newMemoryKeys()), want: "WithJWKS: cannot be combined with WithSharedKeyStore"},
 		{name: "WithMaxStale", document: good, other: reachfive.WithMaxStale(0), want: "WithJWKS: cannot be combined with WithMaxStale"},
 		{name: "WithMaxStale of the default", document: good, other: reachfive.WithMaxStale(24 * time.Hour), want: "WithJWKS: cannot be combined with WithMaxStale"},
 		{name: "WithClientSecret", document: good, other: reachfive.WithClientSecret(goldenSecret), want: "WithJWKS: cannot be combined with WithClientSecret"},

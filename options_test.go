@@ -80,6 +80,7 @@ func TestNewNamesTheOptionThatIsWrong(t *testing.T) {
 		{"nil clock", "acme.reach5.net", "client", option(reachfive.WithClock(nil)), "WithClock"},
 		{"negative token cache", "acme.reach5.net", "client", option(reachfive.WithTokenCache(-1)), "WithTokenCache"},
 		{"nil key store", "acme.reach5.net", "client", option(reachfive.WithKeyStore(nil)), "WithKeyStore"},
+		{"nil shared key store", "acme.reach5.net", "client", option(reachfive.WithSharedKeyStore(nil)), "WithSharedKeyStore"},
 		{"negative MaxStale", "acme.reach5.net", "client", option(reachfive.WithMaxStale(-1)), "WithMaxStale"},
 		{"nil logger", "acme.reach5.net", "client", option(reachfive.WithLogger(nil)), "WithLogger"},
 		{"nil check", "acme.reach5.net", "client", option(reachfive.WithChecks(nil)), "WithChecks"},

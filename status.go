@@ -10,6 +10,10 @@ import (
 // Refresh fetches the keys now, regardless of backoff and Retry-After. Call it at
 // start, or after a key has leaked. It fails with CodeKeysUnavailable, or with
 // ctx's own error. For HS256 and with WithJWKS it does nothing.
+//
+// With a SharedKeyStore, a fetch that another process began after the call will
+// do. A Verifier that has no keys yet also takes keys fetched up to 10 seconds
+// before the call, so that processes that start together make one fetch.
 func (v *Verifier) Refresh(ctx context.Context) error {
 	if cache := v.cache(); cache != nil {
 		return keysError(cache.Refresh(ctx))
@@ -69,7 +73,11 @@ type Status struct {
 	// StoreError says why the last call of the KeyStore failed, or why its record
 	// is not used; "" without a store, and after a call that succeeded.
 	StoreError string
-	// Fetches counts all fetches that have ended, Failures those that failed.
+	// SharedStoreError says why the last call of the SharedKeyStore failed; "" without
+	// one, and while it answers.
+	SharedStoreError string
+	// Fetches counts the fetches of this process that have ended, Failures those
+	// that failed. Keys that another process has fetched do not count.
 	Fetches, Failures uint64
 	// SkippedKeys counts the keys of the last good fetch that are not usable.
 	SkippedKeys uint64
@@ -101,7 +109,8 @@ func (v *Verifier) Status() Status {
 	s.JWKSURL = known.URL
 	s.FetchedAt, s.FreshUntil, s.ServesUntil = known.FetchedAt, known.FreshUntil, known.ServesUntil
 	s.NextAttempt = known.NextAttempt
-	s.Failing, s.LastError, s.StoreError = known.Failing, known.LastError, known.StoreError
+	s.Failing, s.LastError = known.Failing, known.LastError
+	s.StoreError, s.SharedStoreError = known.StoreError, known.SharedError
 	s.Fetches, s.Failures = known.Fetches, known.Failures
 	return s
 }

@@ -3,6 +3,7 @@ package keycache
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -40,6 +41,12 @@ type answer struct {
 	keys       Keys
 	lifetime   time.Duration
 	document   []byte
+
+	// With a shared store:
+	shared   Shared
+	digest   [sha256.Size]byte // of the record
+	lookedAt time.Time         // when this was the newest that the store had
+	unasked  time.Duration     // nobody may ask the provider for that long
 }
 
 // endpoint is the provider, over HTTP.
@@ -227,8 +234,12 @@ func (e *endpoint) get(ctx context.Context, place string) ([]byte, http.Header, 
 	return document.Bytes(), response.Header, nil
 }
 
-// proxyRefused is the class where a proxy on the way wants credentials.
-const proxyRefused = "proxy authentication required"
+const (
+	// proxyRefused is the class where a proxy on the way wants credentials.
+	proxyRefused = "proxy authentication required"
+	// canceled is the class of a fetch that the cache itself has ended.
+	canceled = "canceled"
+)
 
 // classOf names what went wrong in words that tell an operator where to look.
 // The text of the error itself contains the URL.
@@ -236,7 +247,7 @@ func classOf(ctx context.Context, err error) string {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		return "canceled"
+		return canceled
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout"
 	case is[*net.DNSError](err):

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -24,11 +25,35 @@ type fetch struct {
 	done       chan struct{}     // closed when the outcome is in the cache
 	err        *UnavailableError // the outcome, to be read after done; nil if it was good
 	ended      chan struct{}     // closed when its goroutine and all that it called have ended
+
+	// With a shared store:
+	began    time.Time
+	first    bool          // there were no keys when it began
+	lease    string        // the right to fetch, "" without
+	late     chan struct{} // closed when another process takes long to fetch
+	lateOnce sync.Once
 }
 
 // wait waits for the outcome, or for the end of the waiting caller's context.
 func (f *fetch) wait(ctx context.Context) error {
 	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// waitServing is wait for a caller with a snapshot that may serve, nil for none:
+// with one it does not wait for long while another process fetches.
+func (f *fetch) waitServing(ctx context.Context, s *Snapshot) error {
+	var late <-chan struct{}
+	if s != nil {
+		late = f.late
+	}
+	select {
+	case <-late:
+		return nil
 	case <-f.done:
 		return nil
 	case <-ctx.Done():
@@ -44,6 +69,10 @@ func (c *Cache) start(caller context.Context, cause Cause, kid string) *fetch {
 		generation: Generation(c.started.Add(1)), cause: cause, kid: strings.Clone(kid), cancel: cancel,
 		done: make(chan struct{}), ended: make(chan struct{}),
 	}
+	if c.shared != nil {
+		f.began, f.first, f.late = c.now(), c.snapshot.Load() == nil, make(chan struct{})
+		c.remember(f)
+	}
 	c.running[f] = struct{}{}
 	c.pending = f
 	go c.run(ctx, context.WithoutCancel(caller), f)
@@ -58,11 +87,14 @@ func (c *Cache) run(ctx, caller context.Context, f *fetch) {
 	defer f.cancel()
 	began := time.Now()
 	c.loadStored(ctx, &calls)
-	answer := c.source.fetch(ctx, &calls, f)
+	answer := c.obtain(ctx, &calls, f)
 	event, turn, serves := c.take(f, answer)
 	event.Took = time.Since(began)
 	close(f.done)
-	turn.take(func() { c.report(caller, event) })
+	c.settle(&calls, f, answer, serves)
+	if serves || f.cause != CauseLook {
+		turn.take(func() { c.report(caller, event) })
+	}
 	if serves && c.records != nil {
 		c.records.save(&calls, f.generation, answer)
 	}
@@ -94,22 +126,40 @@ func (c *Cache) loadStored(ctx context.Context, calls *foreignCalls) {
 func (c *Cache) take(f *fetch, a answer) (e Event, t turn, serves bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e = Event{Cause: f.cause, Failure: a.failure, Keys: a.keys}
+	if c.shared != nil {
+		defer c.takeLook(f, a.lookedAt)
+		if f.cause == CauseLook && (a.keys == nil || !a.newerThan(c.snapshot.Load(), 0)) {
+			return e, t, false
+		}
+	}
+	e = Event{Cause: f.cause, Shared: a.shared, Failure: a.failure, Keys: a.keys}
 	t = c.reports.join()
-	c.fetches++
 	if c.pending == f {
 		c.pending = nil
 	}
 	if a.url != "" {
 		c.url = a.url
 	}
-	if a.failure != "" {
-		c.failures++
+	provider := a.shared == SharedNone || a.shared == SharedFetched
+	if provider {
+		c.fetches++
+	}
+	if f.cause == CauseUnknownKID && a.unasked > 0 {
+		c.budget.refund(c.now(), a.unasked)
+	}
+	switch {
+	case a.failure != "" && a.unasked > 0:
+		f.err = &UnavailableError{Reason: a.failure, RetryAfter: a.unasked}
+		return e, t, false
+	case a.failure != "":
+		if provider {
+			c.failures++
+		}
 		e.Change = c.takeFailure(f, a)
 		return e, t, false
 	}
 	old := c.snapshot.Load()
-	if old != nil && old.generation > f.generation {
+	if !a.newerThan(old, f.generation) {
 		// A newer answer is here already: this one may hold a key that has been
 		// removed since.
 		return e, t, false
@@ -126,7 +176,7 @@ func (c *Cache) takeFailure(f *fetch, a answer) Change {
 	change := ChangeNone
 	switch {
 	case c.closed: // and so the fetch was cancelled, which says nothing about the provider
-	case s != nil && s.generation > f.generation, failing != nil && failing.generation > f.generation:
+	case s != nil && s.generation >= f.generation, failing != nil && failing.generation > f.generation:
 		// The provider has given a newer answer.
 	default:
 		if failing == nil {
@@ -142,9 +192,15 @@ func (c *Cache) takeFailure(f *fetch, a answer) Change {
 }
 
 func (c *Cache) takeKeys(f *fetch, a answer, old *Snapshot) Change {
-	kids := f.kids()
+	generation, kids := f.generation, f.kids()
+	if a.shared == SharedTaken {
+		generation = c.generationAt(a.fetchedAt)
+		if generation < f.generation {
+			kids = nil // nobody has asked the provider about it since it came
+		}
+	}
 	for older := range c.running {
-		if older.generation < f.generation {
+		if older != f && older.cause != CauseLook && older.generation <= generation {
 			// Nobody needs its answer any more, and requests may wait for it.
 			older.cancel()
 			kids = append(kids, older.kids()...)
@@ -155,19 +211,24 @@ func (c *Cache) takeKeys(f *fetch, a answer, old *Snapshot) Change {
 		replaced = old.Keys
 	}
 	c.absent.learn(replaced, a.keys, kids)
-	c.snapshot.Store(&Snapshot{
-		Keys: a.keys, generation: f.generation, fetchedAt: a.fetchedAt, lifetime: a.lifetime,
+	s := &Snapshot{
+		Keys: a.keys, generation: generation, fetchedAt: a.fetchedAt, lifetime: a.lifetime,
 		refreshAfter: jitter(a.lifetime*8/10, a.lifetime*9/10),
 		servesFor:    max(a.lifetime, c.maxStale),
-	})
+	}
+	if a.shared == SharedTaken {
+		c.shared.setKnown(a.digest)
+	}
+	c.settleQuiet(s)
+	c.snapshot.Store(s)
 	failing := c.failing.Load()
 	switch {
-	case failing != nil && failing.generation > f.generation:
+	case failing != nil && failing.generation > generation:
 		return ChangeNone // the provider is down: this answer is older
 	case failing != nil:
 		c.failing.Store(nil)
 		return ChangeRecovered
-	case old == nil || old.generation == 0:
+	case old == nil || old.restored:
 		return ChangeHealthy
 	}
 	return ChangeNone
@@ -195,9 +256,13 @@ func (c *Cache) Refresh(ctx context.Context) error {
 		if s := c.snapshot.Load(); s != nil && s.generation > since {
 			return nil // by this fetch, or by one that has overtaken it
 		}
-		if f.generation > since {
+		switch {
+		case f.generation <= since:
+		case f.err != nil:
 			err := *f.err // each caller gets its own
 			return &err
+		case f.cause == CauseAsked:
+			return nil // by keys that another process fetched just before the call
 		}
 	}
 }

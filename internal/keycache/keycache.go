@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Config is what a Cache is made of. Every field but Client, DiscoveryURL and
-// Store is required.
+// Config is what a Cache is made of. Every field but Client, DiscoveryURL, Store
+// and Shared is required.
 type Config struct {
 	// Issuer is whose keys these are: a stored record names it.
 	Issuer string
@@ -31,6 +31,8 @@ type Config struct {
 	Client *http.Client
 	// Store keeps the last good document across restarts; nil for none.
 	Store Store
+	// Shared lets many processes share one fetch; nil for none.
+	Shared SharedStore
 	// MaxStale is how long the last good keys serve when fetches fail, counted
 	// from the last good fetch.
 	MaxStale time.Duration
@@ -44,8 +46,11 @@ type Config struct {
 	// Report is called for each fetch that has ended, in their order, with the
 	// values of the context of the request that started the fetch.
 	Report func(ctx context.Context, e Event)
-	// Warn is told about failures of Store, in words that are safe to log.
+	// Warn is told about failures of Store and Shared, in words that are safe to
+	// log.
 	Warn func(text, reason string)
+	// Note is told when Shared answers again.
+	Note func(text string)
 }
 
 // Keys is a set of keys, which never changes.
@@ -57,13 +62,15 @@ type Keys interface {
 // Generation numbers the fetches in the order in which they start.
 type Generation uint64
 
-// Snapshot is the answer of one good fetch. It never changes.
+// Snapshot is the answer of one good fetch. Its keys never change.
 type Snapshot struct {
 	Keys Keys
 
-	generation   Generation    // of the fetch; 0 if the keys came from the store
+	generation   Generation    // of the fetch, or of the last one that began before another process's
+	restored     bool          // the keys came from Store
 	fetchedAt    time.Time     // when the fetch began
 	refreshAfter time.Duration // the age from which the next request fetches ahead
+	quietFor     atomic.Int64  // the age below which nothing is due: refreshAfter, or the next look at the shared store
 	lifetime     time.Duration // the age at which requests wait for newer keys
 	servesFor    time.Duration // the age from which it does not serve at all
 }
@@ -89,6 +96,7 @@ type Cache struct {
 
 	source   *endpoint
 	records  *records // nil without a store
+	shared   *shared  // nil without a shared store
 	now      func() time.Time
 	maxStale time.Duration
 	report   func(ctx context.Context, e Event)
@@ -97,7 +105,9 @@ type Cache struct {
 	mu       sync.Mutex
 	closed   bool
 	running  map[*fetch]struct{}
-	pending  *fetch // the one that requests wait for; nil when it has ended
+	pending  *fetch      // the one that requests wait for; nil when it has ended
+	looking  *fetch      // the look at the shared store that runs, nil for none
+	begun    []beginning // of the last fetches; empty without a shared store
 	reports  queue
 	fetches  uint64
 	failures uint64
@@ -111,6 +121,7 @@ func New(c Config) *Cache {
 	return &Cache{
 		source:   newEndpoint(c),
 		records:  newRecords(c),
+		shared:   newShared(c),
 		now:      c.Now,
 		maxStale: c.MaxStale,
 		report:   c.Report,
@@ -136,7 +147,7 @@ func (c *Cache) Current(ctx context.Context) (*Snapshot, error) {
 	if f == nil {
 		return s, err
 	}
-	if err := f.wait(ctx); err != nil {
+	if err := f.waitServing(ctx, s); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -158,7 +169,7 @@ func (c *Cache) serving(ctx context.Context) *Snapshot {
 	}
 	now := c.now()
 	age := s.age(now)
-	if age < s.refreshAfter {
+	if age < time.Duration(s.quietFor.Load()) {
 		return s
 	}
 	cause := CauseAhead
@@ -168,9 +179,17 @@ func (c *Cache) serving(ctx context.Context) *Snapshot {
 		}
 		cause = CauseLifetime
 	}
+	if c.lookIsOverdue(now) {
+		return nil
+	}
 	if c.mu.TryLock() {
 		if c.snapshot.Load() == s {
-			c.startIfDue(ctx, now, cause)
+			if age >= s.refreshAfter {
+				c.startIfDue(ctx, now, cause)
+			}
+			if c.pending == nil {
+				c.lookIfDue(ctx, now)
+			}
 		}
 		c.mu.Unlock()
 	}
@@ -178,14 +197,15 @@ func (c *Cache) serving(ctx context.Context) *Snapshot {
 }
 
 // serveOrFetch returns a snapshot that may serve, or the fetch to wait for, or
-// the error that there is neither. It starts the fetch that is due.
+// the error that there is neither. It starts the fetch that is due. With a fetch,
+// the snapshot is the one that serves if that is late, nil for none.
 func (c *Cache) serveOrFetch(ctx context.Context) (*Snapshot, *fetch, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
 	s := c.snapshot.Load()
 	if s != nil && s.age(now) < s.lifetime {
-		return s, nil, nil
+		return s, c.overdueLook(ctx, now, true), nil
 	}
 	serves := s.serves(now)
 	cause := CauseFirst
@@ -195,11 +215,13 @@ func (c *Cache) serveOrFetch(ctx context.Context) (*Snapshot, *fetch, error) {
 	c.startIfDue(ctx, now, cause)
 	switch {
 	case serves && (c.pending == nil || c.knownDown(now)):
-		return s, nil, nil
-	case c.pending == nil:
-		return nil, nil, c.unavailable(now)
+		return s, c.overdueLook(ctx, now, true), nil
+	case c.pending != nil && serves:
+		return s, c.pending, nil
+	case c.pending != nil:
+		return nil, c.pending, nil
 	}
-	return nil, c.pending, nil
+	return nil, c.overdueLook(ctx, now, false), c.unavailable(now)
 }
 
 // knownDown reports whether the provider is known to be down: the pause after

@@ -1,6 +1,7 @@
 package keycache
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -44,14 +45,51 @@ func digestOf(place string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// records keeps the records of one Cache in a Store, and trusts what it finds
-// there no more than an answer of the network.
-type records struct {
-	store     Store
+// recordRules makes the records of one Cache, and reads those that others may have
+// written. It trusts them no more than an answer of the network.
+type recordRules struct {
 	issuer    string
 	jwksURL   string // "" with discovery: any will do
 	parseKeys func([]byte) (Keys, error)
-	warn      func(text, reason string)
+}
+
+func newRecordRules(c Config) recordRules {
+	return recordRules{issuer: c.Issuer, jwksURL: c.JWKSURL, parseKeys: c.ParseKeys}
+}
+
+func (r recordRules) record(a answer) record {
+	return record{
+		Issuer: r.issuer, JWKSURL: withoutCredentials(a.url), URLDigest: digestOf(a.url),
+		FetchedAt: a.fetchedAt, JWKS: a.document,
+	}
+}
+
+var (
+	errBrokenRecord     = errors.New("the record is broken")
+	errRecordFromFuture = errors.New("the record is dated in the future")
+)
+
+// keysOf returns the keys of a record. They pass admission again.
+func (r recordRules) keysOf(rec record) (Keys, error) {
+	switch {
+	case len(rec.JWKS) > maxDocumentSize:
+		return nil, errBrokenRecord
+	case rec.Issuer != r.issuer:
+		return nil, errors.New("the record is of another issuer")
+	case r.jwksURL != "" && rec.URLDigest != digestOf(r.jwksURL):
+		return nil, errors.New("the record is of another JWKS URL")
+	}
+	return r.parseKeys(rec.JWKS)
+}
+
+// urlOf is where the keys of a record were fetched.
+func (r recordRules) urlOf(rec record) string { return cmp.Or(r.jwksURL, rec.JWKSURL) }
+
+// records keeps the records of one Cache in a Store.
+type records struct {
+	store Store
+	rules recordRules
+	warn  func(text, reason string)
 
 	load sync.Once
 
@@ -68,7 +106,7 @@ func newRecords(c Config) *records {
 	if c.Store == nil {
 		return nil
 	}
-	return &records{store: c.Store, issuer: c.Issuer, jwksURL: c.JWKSURL, parseKeys: c.ParseKeys, warn: c.Warn}
+	return &records{store: c.Store, rules: newRecordRules(c), warn: c.Warn}
 }
 
 // loadOnce returns the stored keys the first time that it is called. They count
@@ -94,23 +132,19 @@ func (r *records) loadOnce(ctx context.Context, calls *foreignCalls, now time.Ti
 
 func (r *records) parse(stored []byte, now time.Time) (*Snapshot, error) {
 	var rec record
-	switch {
-	case jsonv2.Unmarshal(stored, &rec) != nil, len(rec.JWKS) > maxDocumentSize:
-		return nil, errors.New("the record is broken")
-	case rec.Issuer != r.issuer:
-		return nil, errors.New("the record is of another issuer")
-	case r.jwksURL != "" && rec.URLDigest != digestOf(r.jwksURL):
-		return nil, errors.New("the record is of another JWKS URL")
-	case rec.FetchedAt.After(now):
-		return nil, errors.New("the record is dated in the future")
+	if jsonv2.Unmarshal(stored, &rec) != nil {
+		return nil, errBrokenRecord
 	}
-	keys, err := r.parseKeys(rec.JWKS)
-	if err != nil {
+	keys, err := r.rules.keysOf(rec)
+	switch {
+	case err != nil:
 		return nil, err
+	case rec.FetchedAt.After(now):
+		return nil, errRecordFromFuture
 	}
 	// The same moment, but counted back from now: from here on it ages by the
 	// monotonic clock as well.
-	return &Snapshot{Keys: keys, fetchedAt: now.Add(-now.Sub(rec.FetchedAt))}, nil
+	return &Snapshot{Keys: keys, restored: true, fetchedAt: now.Add(-now.Sub(rec.FetchedAt))}, nil
 }
 
 // save keeps the keys of a good answer. Calls of Store.Save do not overlap: if one
@@ -118,10 +152,7 @@ func (r *records) parse(stored []byte, now time.Time) (*Snapshot, error) {
 // next, unless there is a newer one by then. So a call that hangs blocks one
 // goroutine, however many fetches follow.
 func (r *records) save(calls *foreignCalls, g Generation, a answer) {
-	text, err := json.Marshal(record{
-		Issuer: r.issuer, JWKSURL: withoutCredentials(a.url), URLDigest: digestOf(a.url),
-		FetchedAt: a.fetchedAt, JWKS: a.document,
-	})
+	text, err := json.Marshal(r.rules.record(a))
 	if err != nil || !r.enqueue(g, text) {
 		return
 	}
@@ -208,9 +239,7 @@ func (r *records) failed(text, reason string) {
 	r.mu.Lock()
 	r.err = text + ": " + reason
 	r.mu.Unlock()
-	// A logger that panics on the goroutine of a fetch would end the process.
-	defer func() { _ = recover() }()
-	r.warn(text, reason)
+	tell(func() { r.warn(text, reason) })
 }
 
 func (r *records) succeeded() {

@@ -134,7 +134,7 @@ func TestRecordThatDoesNotMatchIsIgnored(t *testing.T) {
 		tt.change(&rec)
 		text, err := json.Marshal(rec)
 		require.NoError(t, err)
-		r := &records{issuer: "i", jwksURL: "u", parseKeys: parseKIDs}
+		r := &records{rules: recordRules{issuer: "i", jwksURL: "u", parseKeys: parseKIDs}}
 		s, err := r.parse(text, now)
 		if tt.want == "" {
 			require.NoError(t, err)

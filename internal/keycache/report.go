@@ -15,6 +15,18 @@ const (
 	CauseLifetime   Cause = "lifetime"    // the lifetime was over
 	CauseUnknownKID Cause = "unknown_kid" // a token named a key that was not at hand
 	CauseAsked      Cause = "asked"       // Refresh was called
+	CauseLook       Cause = "look"        // no fetch: other processes may have newer keys
+)
+
+// Shared is what became of a fetch where processes share their fetches.
+type Shared string
+
+// The fates of such a fetch.
+const (
+	SharedNone    Shared = ""        // no shared store was asked, or it did not answer
+	SharedTaken   Shared = "taken"   // another process had fetched
+	SharedFetched Shared = "fetched" // this process fetched
+	SharedWaited  Shared = "waited"  // none may fetch now, or another does and takes long
 )
 
 // Change is what a fetch changed in how the cache is.
@@ -31,6 +43,7 @@ const (
 // Event is the outcome of one fetch.
 type Event struct {
 	Cause    Cause
+	Shared   Shared
 	Failure  string // its class, safe to log; "" if the fetch was good
 	Change   Change
 	Keys     Keys // what a good fetch brought; nil after a failure
@@ -76,7 +89,7 @@ type Status struct {
 	URL                                             string // without user information and query
 	FetchedAt, FreshUntil, ServesUntil, NextAttempt time.Time
 	Failing                                         bool
-	LastError, StoreError                           string
+	LastError, StoreError, SharedError              string
 	Fetches, Failures                               uint64
 }
 
@@ -84,7 +97,7 @@ type Status struct {
 func (c *Cache) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{URL: withoutCredentials(c.url), Fetches: c.fetches, Failures: c.failures, StoreError: c.records.lastError()}
+	s := Status{URL: withoutCredentials(c.url), Fetches: c.fetches, Failures: c.failures, StoreError: c.records.lastError(), SharedError: c.shared.lastError()}
 	snapshot, failing := c.snapshot.Load(), c.failing.Load()
 	if snapshot != nil {
 		s.Keys = snapshot.Keys

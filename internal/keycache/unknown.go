@@ -16,6 +16,7 @@ const (
 type fetchBudget struct {
 	left  int       // fetches that may start now
 	since time.Time // when the refill of the next one began
+	spent pause     // while it lasts, other processes have used what all of them share
 }
 
 func newFetchBudget() fetchBudget { return fetchBudget{left: budgetSize} }
@@ -31,7 +32,7 @@ func (b *fetchBudget) take(now time.Time) bool {
 		b.left = min(b.left+refilled, budgetSize)
 		b.since = b.since.Add(time.Duration(refilled) * budgetRefill)
 	}
-	if b.left == 0 {
+	if b.left == 0 || b.spent.remaining(now) > 0 {
 		return false
 	}
 	if b.left == budgetSize {
@@ -43,10 +44,18 @@ func (b *fetchBudget) take(now time.Time) bool {
 
 // refillIn is how long from now the budget stays empty, 0 if it is not empty.
 func (b *fetchBudget) refillIn(now time.Time) time.Duration {
+	spent := b.spent.remaining(now)
 	if b.left > 0 {
-		return 0
+		return spent
 	}
-	return pause{b.since, budgetRefill}.remaining(now)
+	return max(pause{b.since, budgetRefill}.remaining(now), spent)
+}
+
+// refund gives back a fetch that was not made, because other processes have used
+// what all of them share. For the next d there is none.
+func (b *fetchBudget) refund(now time.Time, d time.Duration) {
+	b.left = min(b.left+1, budgetSize)
+	b.spent = pause{now, d}
 }
 
 // absentKIDs are the kids that the newest keys lack though the provider was
