@@ -43,7 +43,7 @@ func (p *claimSet) read(r *objectReader, payload []byte) error {
 			return refuse(CodeMalformedToken)
 		}
 		c, camel := claimOf(name)
-		if c == noClaim || camel && p.wire[c] {
+		if c == noClaim || p.wire[c] { // no spelling occurs twice
 			continue
 		}
 		p.values[c], p.wire[c] = value, !camel
@@ -180,8 +180,8 @@ func (r *claimReader) time(c claim, required bool) time.Time {
 	case raw == "", raw == "null" && !required:
 		return time.Time{}
 	}
-	seconds, err := strconv.ParseInt(raw, 10, 64)
-	if err != nil || seconds <= 0 || seconds > maxTime {
+	seconds, _ := strconv.ParseInt(raw, 10, 64) // 0 for no integer, and the largest for a larger one
+	if seconds <= 0 || seconds > maxTime {
 		r.refuse(CodeInvalidClaim, c)
 		return time.Time{}
 	}
@@ -235,10 +235,6 @@ func (r *claimReader) dateTime(c claim) time.Time {
 	raw := r.raw(c)
 	switch {
 	case raw == "":
-	case raw[0] >= '0' && raw[0] <= '9':
-		if seconds, err := strconv.ParseFloat(raw, 64); err == nil && seconds > 0 && seconds <= maxTime {
-			return time.UnixMilli(int64(seconds * 1000)).UTC()
-		}
 	case raw[0] == '"':
 		text := r.unquote(raw)
 		for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
@@ -246,6 +242,10 @@ func (r *claimReader) dateTime(c claim) time.Time {
 			if t, err := time.Parse(layout, text); err == nil && t.UTC().Year() >= 0 && t.UTC().Year() <= 9999 {
 				return t.UTC()
 			}
+		}
+	default: // of the other values of JSON, only numbers can be parsed
+		if seconds, err := strconv.ParseFloat(raw, 64); err == nil && seconds > 0 && seconds <= maxTime {
+			return time.UnixMilli(int64(seconds * 1000)).UTC()
 		}
 	}
 	return time.Time{}

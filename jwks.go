@@ -61,7 +61,7 @@ func (s *keySet) candidates(kid string) []*publicKey {
 
 // hasKID reports whether a key has this kid: then no newer set can have a better
 // candidate for the token.
-func (s *keySet) hasKID(kid string) bool { return kid != "" && len(s.byKID[kid]) > 0 }
+func (s *keySet) hasKID(kid string) bool { return len(s.byKID[kid]) > 0 }
 
 // match returns the candidate whose signature this is, nil if there is none.
 func (s *keySet) match(verifier signatureVerifier, kid string, signed, signature []byte) *publicKey {
@@ -158,7 +158,7 @@ func parseKeySet(document []byte) (*keySet, error) {
 		}
 	}
 	if len(set.keys) == 0 {
-		return set, errNoKey
+		return nil, errNoKey
 	}
 	return set, nil
 }
@@ -199,8 +199,8 @@ func splitKeySet(document []byte) (keys []jsontext.Value, err error) {
 }
 
 func readsDelimiter(d *jsontext.Decoder, kind jsontext.Kind) bool {
-	token, err := d.ReadToken()
-	return err == nil && token.Kind() == kind
+	token, _ := d.ReadToken() // with an error it is of no kind
+	return token.Kind() == kind
 }
 
 // readArray reads an array and returns its elements as they are.

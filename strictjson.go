@@ -126,9 +126,6 @@ func (r *objectReader) value() (span, error) {
 		return span{}, errObject
 	}
 	whole := r.at
-	if kind != '{' && kind != '[' {
-		return whole, nil
-	}
 	r.allStrings = kind == '['
 	for r.decoder.StackDepth() > 1 {
 		kind, err := r.token()
@@ -197,10 +194,8 @@ func (s *nameSet) add(depth int, quoted span) (name []byte, isNew bool) {
 		m.at.end = len(s.unescaped)
 	}
 	slot, isNew := s.find(m)
-	if isNew {
-		*slot = m
-		s.used++
-	}
+	*slot = m
+	s.used++
 	return s.bytes(m), isNew
 }
 

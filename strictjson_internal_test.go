@@ -91,6 +91,11 @@ func TestObjectReaderForgetsTheTextBefore(t *testing.T) {
 		_, want := reference.Object([]byte(text))
 		assert.Equal(t, want, err == nil, text)
 	}
+	// The names of a long text must be gone when the table grows for a short one.
+	_, err := readObject(&r, `{"`+strings.Repeat("long", 1000)+`":0,`+members(20)+`"a":0}`)
+	require.NoError(t, err)
+	_, err = readObject(&r, `{`+members(40)+`"a":0}`)
+	require.NoError(t, err)
 }
 
 // Few and short names make duplicates likely.

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/lestrrat-go/jwx/v2/jws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -150,6 +151,27 @@ func TestTheKeyOfTheLastTokenWithoutAKIDIsTriedFirst(t *testing.T) {
 	_, err := r.Verify(t.Context(), r.rs256(t, newRSAKey(t), `{"alg":"RS256","kid":"a"}`))
 	require.ErrorIs(t, err, CodeInvalidSignature)
 	assert.Same(t, set.keys[1], set.lastWithoutKID.Load())
+
+	tries := &countingVerifier{Verifier: r.signature.jws}
+	r.signature.jws = tries
+	r.accepts(t, r.rs256(t, keys[1], `{"alg":"RS256"}`))
+	assert.Equal(t, 1, tries.calls, "the second of the set")
+	_, err = r.Verify(t.Context(), r.rs256(t, newRSAKey(t), `{"alg":"RS256"}`))
+	require.ErrorIs(t, err, CodeInvalidSignature)
+	assert.Equal(t, 3, tries.calls, "each key once")
+	_, err = r.Verify(t.Context(), r.rs256(t, keys[1], `{"alg":"RS256","kid":"a"}`))
+	require.ErrorIs(t, err, CodeInvalidSignature, "a good signature of another key than the one that the token names")
+}
+
+// countingVerifier counts how often a signature is verified.
+type countingVerifier struct {
+	jws.Verifier
+	calls int
+}
+
+func (v *countingVerifier) Verify(signed, signature []byte, key any) error {
+	v.calls++
+	return v.Verifier.Verify(signed, signature, key)
 }
 
 func (m *headerMemo) len() int {

@@ -101,7 +101,7 @@ func (c *tokenCache) put(digest *tokenDigest, user *User, by verifiedBy) {
 		return
 	}
 	if len(s.entries) == s.capacity {
-		s.evict()
+		s.drop(s.probation.last())
 	}
 	e := &tokenEntry{digest: *digest, user: user, by: by}
 	s.entries[*digest] = e
@@ -156,25 +156,17 @@ type tokenShard struct {
 
 // use makes an entry protected. If that would leave less than a quarter of the
 // shard for new entries, the least recently used protected one goes back on
-// probation.
+// probation. So a full shard always has an entry on probation.
 func (s *tokenShard) use(e *tokenEntry) {
 	s.listOf(e).unlink(e)
 	e.protected = true
 	s.protected.pushFront(e)
-	if s.protected.len > max(1, s.capacity*3/4) {
+	if s.protected.len > s.capacity*3/4 {
 		last := s.protected.last()
 		s.protected.unlink(last)
 		last.protected = false
 		s.probation.pushFront(last)
 	}
-}
-
-func (s *tokenShard) evict() {
-	if s.probation.len > 0 {
-		s.drop(s.probation.last())
-		return
-	}
-	s.drop(s.protected.last())
 }
 
 func (s *tokenShard) drop(e *tokenEntry) {

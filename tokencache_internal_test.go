@@ -242,6 +242,13 @@ func TestTokenCacheGoesOnSweepingAfterTheClockWasSetBack(t *testing.T) {
 		now = now.Add(5 * time.Second)
 	}
 	assert.Zero(t, c.len())
+
+	now = now.Add(-time.Hour)
+	before := c.sweepOf.Load()
+	for range 100 {
+		c.sweep(now, 0)
+	}
+	assert.Equal(t, before+1, c.sweepOf.Load(), "no more often than is due")
 }
 
 func TestTokenCacheForgetsWhatIsRemoved(t *testing.T) {
@@ -253,11 +260,38 @@ func TestTokenCacheForgetsWhatIsRemoved(t *testing.T) {
 	user, _, ok := c.get(digestOf(1))
 	assert.True(t, ok)
 	assert.Same(t, second, user)
+	assert.Equal(t, 1, c.shards[0].probation.len+c.shards[0].protected.len)
 	c.remove(digestOf(1))
 	c.remove(digestOf(1))
 	_, _, ok = c.get(digestOf(1))
 	assert.False(t, ok)
 	assert.Zero(t, c.len())
+}
+
+func TestTokenCacheOfOneEntryHoldsTheLastToken(t *testing.T) {
+	t.Parallel()
+	c := newTokenCache(1)
+	for n := range 3 {
+		c.put(digestOf(n), &User{}, verifiedBy{})
+		_, _, ok := c.get(digestOf(n)) // which protects it
+		assert.True(t, ok)
+		assert.Equal(t, 1, c.len())
+	}
+}
+
+func TestTokenCacheHasAShardFor64EntriesAndHoldsWhatItWasMadeFor(t *testing.T) {
+	t.Parallel()
+	for size, shards := range map[int]int{1: 1, 127: 1, 128: 2, 255: 2, 256: 4, 1023: 8, 1025: 16, 100_000: 16} {
+		c := newTokenCache(size)
+		assert.Len(t, c.shards, shards, size)
+		least, most, sum := size, 0, 0
+		for i := range c.shards {
+			least, most = min(least, c.shards[i].capacity), max(most, c.shards[i].capacity)
+			sum += c.shards[i].capacity
+		}
+		assert.Equal(t, size, sum)
+		assert.LessOrEqual(t, most-least, 1, size)
+	}
 }
 
 func TestTokenCacheTakesNoMoreMemoryThanItsUsers(t *testing.T) {

@@ -99,12 +99,11 @@ type eventFacts struct{ keysAvailable, keyKnown, cacheHit bool }
 // verify runs the steps of every verification in their order: each runs only if
 // the previous ones succeeded.
 func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (*User, eventFacts, error) {
-	var facts eventFacts
 	// 1. The gate: only a canonical compact JWS is decoded. A token that the token
 	// cache knows, byte for byte, has passed it before.
 	token, err := splitToken(idToken)
 	if err != nil {
-		return nil, facts, err
+		return nil, eventFacts{}, err
 	}
 	b := v.buffers.get()
 	defer v.buffers.put(b)
@@ -123,9 +122,10 @@ func (v *Verifier) verify(ctx context.Context, idToken string, checks []Check) (
 		}
 	}
 	if err := token.checkText(); err != nil {
-		return nil, facts, err
+		return nil, eventFacts{}, err
 	}
 	// 2. to 4. The JOSE header, the key, the signature.
+	var facts eventFacts
 	by, err := v.verifySignature(ctx, token, b, &facts)
 	if err != nil {
 		return nil, facts, err
@@ -187,16 +187,18 @@ func (v *Verifier) verifySignature(ctx context.Context, token compact, b *buffer
 	if err != nil {
 		return verifiedBy{}, err
 	}
-	by := verifiedBy{kid: header.kid}
+	var by verifiedBy
 	if v.secret != nil {
-		by.kid = ""
 		facts.keysAvailable, facts.keyKnown = true, true
 		signature := b.decode(b.token[len(token.signed)+1:])
 		if !v.signature.hmac(b.token[:len(token.signed)], signature, v.secret()) {
 			return verifiedBy{}, refuse(CodeInvalidSignature)
 		}
-	} else if by.key, err = v.findKey(ctx, token, header.kid, b, facts); err != nil {
-		return verifiedBy{}, err
+	} else {
+		by.kid = header.kid
+		if by.key, err = v.findKey(ctx, token, header.kid, b, facts); err != nil {
+			return verifiedBy{}, err
+		}
 	}
 	if !known {
 		v.headers.put(token.header, header)
