@@ -170,6 +170,8 @@ func TestUserReadsWhatReachFiveIsKnownToVary(t *testing.T) {
 	assert.Equal(t, paris.Truncate(time.Second), user(t, `"sub":"s","updated_at":1512138917`).UpdatedAt)
 	assert.Equal(t, paris, user(t, `"sub":"s","updated_at":1512138917.218`).UpdatedAt)
 	assert.Equal(t, time.Unix(900000000, 0).UTC(), user(t, `"sub":"s","updated_at":900000000`).UpdatedAt)
+	assert.Equal(t, time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), user(t, `"sub":"s","updated_at":253402300799`).UpdatedAt)
+	assert.Zero(t, user(t, `"sub":"s","updated_at":253402300799.5`).UpdatedAt)
 	assert.Zero(t, user(t, `"sub":"s","updated_at":1e300`).UpdatedAt)
 	assert.Zero(t, user(t, `"sub":"s","updated_at":-1`).UpdatedAt)
 	assert.Zero(t, user(t, `"sub":"s","updated_at":0`).UpdatedAt)

@@ -46,10 +46,17 @@ func TestKeyDocumentIsOneAndNothingAfterIt(t *testing.T) {
 			{set + `x`, false},
 			{set[:len(set)-1], false},
 			{set + "\x00", false},
+			{`["keys",[` + w.JWK(w.KID()) + `]]`, false},
+			{`{"keys":{},"keys":[` + w.JWK(w.KID()) + `]}`, false},
+			{`{"keys":` + w.JWK(w.KID()) + `}`, false},
 		} {
 			w.OnJWKS(document(tt.document))
-			err := w.verifier().Refresh(t.Context())
+			v := w.verifier()
+			err := v.Refresh(t.Context())
 			assert.Equal(t, tt.good, err == nil, tt.document)
+			if !tt.good {
+				assert.Equal(t, "no JWK Set", v.Status().LastError, tt.document)
+			}
 		}
 	})
 }
@@ -177,6 +184,8 @@ func TestKeyExponentIsCanonicalAndAtMostWhatCryptoRSATakes(t *testing.T) {
 	for exponent, want := range map[string]int{
 		"f____w": 1, "gAAAAQ": 0, // 2^31-1, 2^31+1
 		"A0AAAQ": 1, "AAEAAQ": 0, // 0x03400001, and 65537 with a leading zero byte
+		"AQAAAQ": 1, "APAAAQ": 0, // 0x01000001, and 0xf00001 with a leading zero byte
+		"AQAF": 1, "AQAC": 0, // 65541, which three divides, and 65538
 	} {
 		w := reachfivetest.NewTenant(t, reachfivetest.InMemory())
 		w.OnJWKS(document(fmt.Sprintf(`{"keys":[%s,{"kty":"RSA","kid":"large","n":%q,"e":%q}]}`, w.JWK(w.KID()), modulus, exponent)))

@@ -70,6 +70,44 @@ func TestVerifyEventTellsWhetherKeysWereAvailable(t *testing.T) {
 	}
 }
 
+func TestVerifyEventTellsThatTheKeyIsKnownWhateverStepRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		mods   []reachfivetest.Mod
+		checks []reachfive.Check
+		want   reachfive.Code
+	}{
+		{"the signature", []reachfivetest.Mod{reachfivetest.WrongKey()}, nil, reachfive.CodeInvalidSignature},
+		{"the payload's form", []reachfivetest.Mod{reachfivetest.RawPayload("[]")}, nil, reachfive.CodeMalformedToken},
+		{"a claim's type", []reachfivetest.Mod{reachfivetest.Claim("sub", 1)}, nil, reachfive.CodeInvalidClaim},
+		{"the issuer", []reachfivetest.Mod{reachfivetest.Claim("iss", "another")}, nil, reachfive.CodeWrongIssuer},
+		{"a time", []reachfivetest.Mod{reachfivetest.Expired()}, nil, reachfive.CodeExpired},
+		{"a check", nil, []reachfive.Check{reachfive.Nonce("n")}, reachfive.CodeWrongNonce},
+	}
+	for _, algorithm := range []string{"RS256", "HS256"} {
+		for _, tt := range tests {
+			t.Run(algorithm+", "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				tenant := memoryTenant(t)
+				var events verifyEvents
+				opts, mods := []reachfive.Option{events.option()}, tt.mods
+				if algorithm == "HS256" {
+					opts = append(opts, reachfive.WithClientSecret(tenant.ClientSecret))
+					mods = append([]reachfivetest.Mod{reachfivetest.HS256()}, mods...)
+				}
+				_, err := tenant.Verifier(opts...).Verify(t.Context(), tenant.Token(mods...), tt.checks...)
+				require.Equal(t, tt.want, reachfive.CodeOf(err), "%v", err)
+				require.Len(t, events, 1)
+				events[0].Duration = 0
+				assert.Equal(t, reachfive.VerifyEvent{
+					Code: tt.want, Issuer: "https://" + tenant.Domain, Algorithm: algorithm, KeysAvailable: true, KeyKnown: true,
+				}, events[0])
+			})
+		}
+	}
+}
+
 // warm makes the Verifier fetch the keys, and the cache know the tenant's token.
 func warm(t *testing.T, tenant *reachfivetest.Tenant, v *reachfive.Verifier) {
 	t.Helper()

@@ -30,7 +30,8 @@ func TestMiddlewareReadsTheFormStrictly(t *testing.T) {
 		r.URL.RawQuery = raw
 		return r
 	}
-	empty := httptest.NewRequest(http.MethodPost, "/", nil)
+	empty, none := httptest.NewRequest(http.MethodPost, "/", nil), httptest.NewRequest(http.MethodPost, "/", nil)
+	none.Body = nil
 	tests := []struct {
 		name    string
 		request *http.Request
@@ -45,11 +46,13 @@ func TestMiddlewareReadsTheFormStrictly(t *testing.T) {
 		{"exactly 64 KiB", postForm("idtoken=a.b.c&x=" + big[:64<<10-len("idtoken=a.b.c&x=")]), "a.b.c", ""},
 		{"64 KiB and one byte", postForm("idtoken=a.b.c&x=" + big[:64<<10-len("idtoken=a.b.c&x=")+1]), "", reachfive.CodeBodyTooLarge},
 		{"64 KiB and one byte, chunked", chunked("idtoken=a.b.c&x=" + big[:64<<10-len("idtoken=a.b.c&x=")+1]), "", reachfive.CodeBodyTooLarge},
+		{"a field of more than 16 KiB", postForm("idtoken=" + big[:20<<10]), big[:20<<10], ""},
 		{"no field", postForm("other=a.b.c"), "", reachfive.CodeMissingToken},
 		{"empty field", postForm("idtoken="), "", reachfive.CodeMissingToken},
 		{"field in another case", postForm("IDToken=a.b.c"), "", reachfive.CodeMissingToken},
 		{"empty form", postForm(""), "", reachfive.CodeMissingToken},
 		{"POST without a body or a type", empty, "", reachfive.CodeMissingToken},
+		{"POST with a nil body and no type", none, "", reachfive.CodeMissingToken},
 		{"two fields", postForm("idtoken=a.b.c&idtoken=d.e.f"), "", reachfive.CodeInvalidRequest},
 		{"two equal fields", postForm("idtoken=a.b.c&idtoken=a.b.c"), "", reachfive.CodeInvalidRequest},
 		{"two fields, one empty", postForm("idtoken=&idtoken=a.b.c"), "", reachfive.CodeInvalidRequest},
