@@ -12,6 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+const oldServer = "the server is older than Redis 7.0: update it"
+
 var (
 	// ErrNotInitialized means that the store has no marker of sign-outs. It was never
 	// initialized, it lost its data, or it is the wrong database. See
@@ -32,11 +34,11 @@ var (
 	// ErrNewerVersion means that a later version of this package wrote the store.
 	ErrNewerVersion = errors.New("reachfiveredis: a newer version of this package has initialized the store: update this program")
 	// ErrOldServer means that the server lacks what this package needs.
-	ErrOldServer = errors.New("reachfiveredis: the server is older than Redis 7.0: update it")
+	ErrOldServer = errors.New("reachfiveredis: " + oldServer)
 )
 
-// storeError is a failure of Redis. Its text is this package's own: the
-// server's may hold anything.
+// storeError is a failure of Redis. Its text is this package's own, because the
+// server's text may hold anything.
 type storeError struct {
 	text  string
 	cause error
@@ -45,6 +47,9 @@ type storeError struct {
 func (e *storeError) Error() string { return e.text }
 
 func (e *storeError) Unwrap() error { return e.cause }
+
+// SafeToLog marks the text as free of secrets, so that a Verifier logs it.
+func (*storeError) SafeToLog() {}
 
 // storeFailure says in plain words why Redis failed at what was tried. Errors of
 // this package pass as they are.
@@ -61,8 +66,19 @@ func storeFailure(what string, err error) error {
 
 // reasonOf classifies an error of go-redis, and names what to do about it.
 func reasonOf(err error) string {
+	if own, ok := errors.AsType[*storeError](err); ok {
+		return own.text
+	}
 	if redisErr, ok := errors.AsType[redis.Error](err); ok && !errors.Is(err, redis.Nil) {
-		kind, _, _ := strings.Cut(redisErr.Error(), " ")
+		kind, text, _ := strings.Cut(redisErr.Error(), " ")
+		switch {
+		case strings.HasPrefix(text, "Protocol error: unauthenticated"):
+			kind = "NOAUTH" // a script is more than it reads of a stranger
+		case strings.HasPrefix(text, "The user executing the script"):
+			kind = "NOPERM"
+		case strings.Contains(text, "non deterministic commands"): // before Redis 5
+			return oldServer
+		}
 		switch kind {
 		case "WRONGPASS", "NOAUTH":
 			return "the store refused the credentials: check Username and Password"

@@ -297,13 +297,3 @@ func TestFailoverBySentinel(t *testing.T) {
 	require.NoError(t, cold.Ready(t.Context()))
 	assert.Equal(t, reachfive.CodeRevoked, codeOf(cold.Check(), out), "a confirmed sign-out outlives the primary")
 }
-
-// startSentinel starts a sentinel that watches primary as "fleet".
-func startSentinel(t *testing.T, primary *redisProcess) *redisProcess {
-	t.Helper()
-	config := writeFile(t, t.TempDir(), "sentinel.conf",
-		"sentinel monitor fleet 127.0.0.1 "+primary.port()+" 1",
-		"sentinel down-after-milliseconds fleet 1000",
-		"sentinel failover-timeout fleet 5000")
-	return startRedis(t, "--sentinel", config)
-}

@@ -168,6 +168,28 @@ func documentedACL(t *testing.T) []string {
 	return append(users, "user default on nopass ~* &* +@all")
 }
 
+// documentedUser is the line of one user.
+func documentedUser(t *testing.T, name string) string {
+	t.Helper()
+	for _, line := range documentedACL(t) {
+		if strings.HasPrefix(line, "user "+name+" ") {
+			return line
+		}
+	}
+	require.Fail(t, "docs/fleet.md lacks the user", name)
+	return ""
+}
+
+// inACluster are the rules that docs/fleet.md adds for a cluster.
+func inACluster(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/fleet.md")
+	require.NoError(t, err)
+	rules := regexp.MustCompile("In a cluster add `([^`]+)`").FindSubmatch(text)
+	require.NotNil(t, rules)
+	return string(rules[1])
+}
+
 func TestDocumentedACLUsersMayDoTheirPartAndNoMore(t *testing.T) {
 	t.Parallel()
 	acl := writeFile(t, t.TempDir(), "users.acl", documentedACL(t)...)
@@ -187,6 +209,15 @@ func TestDocumentedACLUsersMayDoTheirPartAndNoMore(t *testing.T) {
 	require.NoError(t, writer.Lift(t.Context(), id))
 	require.Eventually(t, func() bool { return codeOf(reader.Check(), u) == "" }, patience, time.Millisecond)
 
+	for _, name := range []string{"key-sharer", "verifier"} {
+		server.admin(t, "DEL", keyPrefix+"pause", keyPrefix+"unknown")
+		k := keysOf(t, as(name))
+		publish(t, k, ask(t, k, "unknown_kid", 0).lease, "keys")
+		require.NoError(t, k.Release(t.Context(), keysName, ask(t, k, "first", 0).lease, time.Minute, "status 503"))
+		require.Positive(t, ask(t, k, "first", 0).wait)
+	}
+	require.NoError(t, realSignOuts(t, as("verifier")).Ready(t.Context()))
+
 	assert.Equal(t, "[]", server.admin(t, "ACL", "LOG"), "nothing that a part needs was refused")
 
 	const denied = "lacks a permission"
@@ -194,12 +225,33 @@ func TestDocumentedACLUsersMayDoTheirPartAndNoMore(t *testing.T) {
 	require.ErrorContains(t, err, denied)
 	require.ErrorContains(t, reader.Lift(t.Context(), id), denied)
 	require.ErrorContains(t, reader.Init(t.Context()), denied)
+	sharer := realSignOuts(t, as("key-sharer"))
+	require.ErrorContains(t, sharer.Init(t.Context()), denied)
+	require.ErrorContains(t, sharer.Ready(t.Context()), denied)
+	for _, command := range [][]any{
+		{"GET", "reachfive:{signouts}:1:marker"},
+		{"EVAL", "return redis.call('SET', KEYS[1], '')", 1, "reachfive:{signouts}:1:marker"},
+		{"XADD", "reachfive:{signouts}:1:log", "*", "s", ""},
+		{"KEYS", "*"},
+		{"CONFIG", "GET", "*"},
+		{"FLUSHALL"},
+	} {
+		require.ErrorContains(t, runAs(t, server, "key-sharer", command...), "NOPERM", command)
+	}
 
 	for _, name := range []string{"signout-writer", "signout-reader"} {
-		client := redis.NewClient(&redis.Options{Addr: server.addr, Username: name, Password: "change-me-" + name, DisableIdentity: true})
-		require.ErrorContains(t, client.Set(t.Context(), "reachfive:{keys}:1:record", "forged", 0).Err(), "NOPERM", name)
-		require.NoError(t, client.Close())
+		cannotAsk(t, keysOf(t, as(name)), denied)
+		require.ErrorContains(t, runAs(t, server, name, "SET", keyPrefix+"record", "forged"), "NOPERM", name)
+		require.ErrorContains(t, runAs(t, server, name, "HSET", keyPrefix+"record", "record", "forged"), "NOPERM", name)
 	}
+}
+
+// runAs runs a command as one of the documented users.
+func runAs(t *testing.T, server *redisProcess, name string, command ...any) error {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: server.addr, Username: name, Password: "change-me-" + name, DisableIdentity: true})
+	defer func() { assert.NoError(t, client.Close()) }()
+	return client.Do(t.Context(), command...).Err()
 }
 
 func TestConnectionIsEncryptedAndItsCertificateVerified(t *testing.T) {
@@ -214,9 +266,12 @@ func TestConnectionIsEncryptedAndItsCertificateVerified(t *testing.T) {
 	require.NoError(t, o.Ready(t.Context()))
 	signOut(t, o, "anna")
 	refusedBy(t, userOf("anna", time.Now().Add(-time.Hour)), o.Check())
+	k := keysOf(t, options)
+	publish(t, k, ask(t, k, "first", time.Hour).lease, "keys")
 
 	options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	notReady(t, options, "check TLSConfig and the certificates")
+	cannotAsk(t, keysOf(t, options), "check TLSConfig and the certificates")
 	options.TLSConfig = nil
 	require.Error(t, realSignOuts(t, options).Ready(t.Context()), "plaintext to a port that speaks TLS")
 }

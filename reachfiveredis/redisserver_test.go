@@ -88,6 +88,16 @@ func (r *redisProcess) start(tb testing.TB) {
 	}, 30*time.Second, 10*time.Millisecond, "redis-server does not listen: %s", r.output)
 }
 
+// startSentinel starts a sentinel that watches primary as "fleet".
+func startSentinel(t *testing.T, primary *redisProcess) *redisProcess {
+	t.Helper()
+	config := writeFile(t, t.TempDir(), "sentinel.conf",
+		"sentinel monitor fleet 127.0.0.1 "+primary.port()+" 1",
+		"sentinel down-after-milliseconds fleet 1000",
+		"sentinel failover-timeout fleet 5000")
+	return startRedis(t, "--sentinel", config)
+}
+
 func (r *redisProcess) signal(s syscall.Signal) { _ = r.cmd.Process.Signal(s) }
 
 func (r *redisProcess) kill() {

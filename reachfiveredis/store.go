@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -28,8 +29,11 @@ const (
 type Store struct {
 	options redis.UniversalOptions
 	client  redis.UniversalClient
+	primary redis.UniversalClient // client, unless that reads from a replica
 	prefix  string
 	logger  *slog.Logger // nil: slog.Default at each line
+
+	recordMACs []recordMAC // of WithRecordKeys; the first one signs
 }
 
 // Option configures New.
@@ -71,7 +75,8 @@ func WithLogger(logger *slog.Logger) Option {
 // network. All errors of configuration are joined.
 //
 // Timeouts and retries are set by this package, whatever options say: every
-// exchange is bounded to 3 s and is not repeated by go-redis.
+// exchange is bounded to 3 s, those of Keys to 200 ms, and go-redis does not
+// repeat it.
 func New(options *redis.UniversalOptions, opts ...Option) (*Store, error) {
 	if options == nil {
 		return nil, errors.New("reachfiveredis: the Redis options are nil")
@@ -106,6 +111,12 @@ func New(options *redis.UniversalOptions, opts ...Option) (*Store, error) {
 	s.options.PipelinePoolSize = -1
 	s.options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	s.client = s.newClient()
+	s.primary = s.client
+	if s.options.ReadOnly && s.options.MasterName != "" {
+		primary := s.options
+		primary.ReadOnly = false
+		s.primary = redis.NewUniversalClient(&primary)
+	}
 	return s, nil
 }
 
@@ -117,7 +128,11 @@ func (s *Store) newClient() redis.UniversalClient {
 
 // Close closes the connections of the Store. Close what was made from it first.
 func (s *Store) Close() error {
-	if err := s.client.Close(); err != nil {
+	err := s.client.Close()
+	if s.primary != s.client {
+		err = errors.Join(err, s.primary.Close())
+	}
+	if err != nil {
 		return storeFailure("closing the connections", err)
 	}
 	return nil
@@ -161,3 +176,9 @@ func (s *Store) log(ctx context.Context, level slog.Level, text string, attrs ..
 	defer func() { _ = recover() }()
 	logger.LogAttrs(ctx, level, "reachfiveredis: "+text, attrs...)
 }
+
+// Format writes the type alone: the options hold a password.
+func (s *Store) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "reachfiveredis.Store") }
+
+// LogValue gives slog the type alone.
+func (s *Store) LogValue() slog.Value { return slog.StringValue("reachfiveredis.Store") }
