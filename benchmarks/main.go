@@ -46,6 +46,7 @@ func sections() []section {
 		{"caches", (*bench).caches},
 		{"binary", (*bench).binary},
 		{"gateway", (*bench).gateway},
+		{"signouts", (*bench).signOuts},
 		{"profile", (*bench).profile},
 	}
 }

@@ -4,7 +4,6 @@ package reachfiveredis_test
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,8 +23,6 @@ import (
 
 // These tests are slow, or stop and kill servers. `make test-fleet` runs them.
 
-const million = 1_000_000
-
 // TestAMillionSignOutsFitInAHundredMegabytes samples the heap while a process
 // reads a million sign-outs, and after it.
 func TestAMillionSignOutsFitInAHundredMegabytes(t *testing.T) {
@@ -34,49 +31,17 @@ func TestAMillionSignOutsFitInAHundredMegabytes(t *testing.T) {
 	signOut(t, writer, "anna")
 	fill(t, server, million)
 	t.Logf("Redis holds them in %s bytes", server.admin(t, "MEMORY", "USAGE", "reachfive:{signouts}:1:log"))
-
-	heap := func() uint64 {
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	runtime.GC()
-	before := heap()
-	var peak atomic.Uint64
-	done := make(chan struct{})
-	var sampling sync.WaitGroup
-	sampling.Go(func() {
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				peak.Store(max(peak.Load(), heap()))
-			case <-done:
-				return
-			}
-		}
-	})
-	reader := realSignOuts(t, server.options())
-	begun := time.Now()
-	require.NoError(t, reader.Ready(t.Context()))
-	took := time.Since(begun)
-	close(done)
-	sampling.Wait()
+	reader, r := read(t, server)
 	require.Equal(t, million+1, reader.Status().Entries)
-	runtime.GC()
-	after := heap()
 	t.Logf("read in %v; heap %.1f MB at most while reading, %.1f MB after it, %.1f bytes an entry",
-		took.Round(time.Millisecond), megabytes(peak.Load()-before), megabytes(after-before), float64(after-before)/million)
-	assert.LessOrEqual(t, megabytes(peak.Load()-before), 100.0)
+		r.took.Round(time.Millisecond), r.peak, r.heap, r.heap*1e6/million)
+	assert.LessOrEqual(t, r.peak, 100.0)
 
 	u := userOf("bert", time.Now().Add(-time.Minute))
 	assert.Empty(t, codeOf(reader.Check(), u))
 	signOut(t, writer, "bert")
 	refusedBy(t, u, reader.Check())
 }
-
-func megabytes(n uint64) float64 { return float64(int64(n)) / 1e6 }
 
 // TestSignOutLatencyOverFiveHundredReaders prints how long a sign-out takes to
 // reach every reader.
@@ -123,22 +88,6 @@ func (r *redisProcess) fact(t *testing.T, section, name string) string {
 	require.True(t, found, name)
 	value, _, _ = strings.Cut(value, "\r")
 	return value
-}
-
-// heardBy asks all checks in turn until each refuses u, and tells when it did.
-func heardBy(t *testing.T, u *reachfive.User, checks []reachfive.Check) []time.Duration {
-	t.Helper()
-	begun, heard := time.Now(), make([]time.Duration, len(checks))
-	for missing := len(checks); missing > 0; {
-		require.Less(t, time.Since(begun), 2*patience)
-		for i, check := range checks {
-			if heard[i] == 0 && codeOf(check, u) == reachfive.CodeRevoked {
-				heard[i] = time.Since(begun)
-				missing--
-			}
-		}
-	}
-	return heard
 }
 
 // invariants counts, while something is done to the store, what must not happen.

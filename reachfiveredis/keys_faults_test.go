@@ -161,5 +161,5 @@ func TestRecordKeysAreLongAndNoSecretIsPrinted(t *testing.T) {
 	slog.New(slog.NewTextHandler(&printed, nil)).Info("store", "store", store, "keys", store.Keys())
 	fmt.Fprintf(&printed, "%v %+v %#v %v %+v %#v", store, store, store, store.Keys(), store.Keys(), store.Keys())
 	assert.NotContains(t, printed.String(), "hunter")
-	assert.NotContains(t, printed.String(), fmt.Sprint(secret))
+	assert.NotContains(t, printed.String(), fmt.Sprintf("%d", secret))
 }

@@ -71,10 +71,10 @@ func readySignOuts(t *testing.T, f *fakeRedis, opts ...reachfiveredis.SignOutOpt
 	return o
 }
 
-func signOut(t *testing.T, o *reachfiveredis.SignOuts, subject string) (id string) {
-	t.Helper()
-	id, err := o.SignOut(t.Context(), reachfiveredis.SignOut{Issuer: issuer, Subject: subject})
-	require.NoError(t, err)
+func signOut(tb testing.TB, o *reachfiveredis.SignOuts, subject string) (id string) {
+	tb.Helper()
+	id, err := o.SignOut(tb.Context(), reachfiveredis.SignOut{Issuer: issuer, Subject: subject})
+	require.NoError(tb, err)
 	return id
 }
 
