@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/reachfive-community/reachfive"
 )
+
+var _ reachfive.SharedKeyStore = (*Keys)(nil)
 
 const (
 	// keysTimeout bounds each call: a request may be waiting for it.
@@ -25,8 +29,8 @@ const (
 	maxReason = 200
 )
 
-// Keys shares one fetch of a tenant's keys among many processes, for
-// reachfive.WithSharedKeyStore, whose SharedKeyStore it implements:
+// Keys shares one fetch of a tenant's keys among many processes, as a
+// reachfive.SharedKeyStore:
 //
 //	v, err := reachfive.New(domain, clientID, reachfive.WithSharedKeyStore(store.Keys()))
 //
@@ -56,12 +60,12 @@ func (k *Keys) Ask(ctx context.Context, name, cause string, youngerThan time.Dur
 	if err != nil {
 		return nil, 0, "", 0, "", storeFailure("asking for keys", err)
 	}
-	return []byte(answer.record), answer.age, answer.lease, answer.wait, answer.reason, nil
+	return answer.record, answer.age, answer.lease, answer.wait, answer.reason, nil
 }
 
 // keysAnswer is what askScript returns.
 type keysAnswer struct {
-	record string
+	record []byte // nil: none
 	age    time.Duration
 	lease  string
 	wait   time.Duration
@@ -84,7 +88,7 @@ func (k *Keys) asked(ctx context.Context, name, cause string, youngerThan time.D
 			// A record that cannot be used must not keep the fleet from fetching.
 			return k.asked(ctx, name, cause, 0)
 		}
-		return keysAnswer{record: r.document, age: millis(5)}, nil
+		return keysAnswer{record: []byte(r.document), age: millis(5)}, nil
 	case "lease":
 		return keysAnswer{lease: text(1)}, nil
 	case "wait":

@@ -2,6 +2,7 @@ package reachfiveredis_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,7 @@ func keysOf(t *testing.T, options *redis.UniversalOptions, opts ...reachfiveredi
 	return store.Keys()
 }
 
-// answer is what Ask returns.
+// answer is what Ask returns, which is one of its parts or none.
 type answer struct {
 	record string
 	age    time.Duration
@@ -40,6 +41,15 @@ type answer struct {
 
 func tryAsk(k *reachfiveredis.Keys, cause string, youngerThan time.Duration) (a answer, err error) {
 	record, age, lease, wait, reason, err := k.Ask(context.Background(), keysName, cause, youngerThan)
+	parts := 0
+	for _, is := range []bool{record != nil, lease != "", wait != 0, err != nil} {
+		if is {
+			parts++
+		}
+	}
+	if parts > 1 || age != 0 && record == nil || reason != "" && wait == 0 {
+		panic(fmt.Sprintf("more than one answer: %v %v %v %v %v %v", record, age, lease, wait, reason, err))
+	}
 	return answer{string(record), age, lease, wait, reason}, err
 }
 

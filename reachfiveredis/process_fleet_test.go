@@ -47,20 +47,24 @@ func TestChildProcess(t *testing.T) {
 
 // child is a running child process.
 type child struct {
-	input io.Writer
-	lines chan string
+	cmd    *exec.Cmd
+	input  io.Writer
+	lines  chan string
+	killed bool
 }
 
-func startChild(t *testing.T, address string) *child {
+// startChild starts the test program to run one test, with one more variable in
+// its environment.
+func startChild(t *testing.T, test, variable string) *child {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], "-test.run", "^TestChildProcess$")
-	cmd.Env = append(os.Environ(), childAddress+"="+address)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], "-test.run", "^"+test+"$")
+	cmd.Env = append(os.Environ(), variable)
 	input, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	output, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	c := &child{input: input, lines: make(chan string, 10)}
+	c := &child{cmd: cmd, input: input, lines: make(chan string, 10)}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -76,9 +80,16 @@ func startChild(t *testing.T, address string) *child {
 		}()
 		<-read
 		close(c.lines)
-		assert.NoError(t, cmd.Wait())
+		err := cmd.Wait()
+		assert.Equal(t, c.killed, err != nil, "%v", err)
 	})
 	return c
+}
+
+// kill ends the process with SIGKILL.
+func (c *child) kill() {
+	c.killed = true
+	_ = c.cmd.Process.Kill()
 }
 
 func (c *child) expect(t *testing.T, line string, limit time.Duration) {
@@ -96,7 +107,7 @@ func TestSignOutReachesEightProcesses(t *testing.T) {
 	writer := initialized(t, server.options())
 	var children []*child
 	for range 8 {
-		children = append(children, startChild(t, server.addr))
+		children = append(children, startChild(t, "TestChildProcess", childAddress+"="+server.addr))
 	}
 	for _, c := range children {
 		c.expect(t, "ready", time.Minute)
