@@ -174,7 +174,7 @@ chaos: bin/toxiproxy ## the key cache behind the real toxiproxy, at most 90 s
 
 .PHONY: test-fleet
 test-fleet: setup bin/toxiproxy ## faults of real Redis servers and networks, 100 verifiers, 500 readers, 1,000,000 sign-outs; 3 minutes
-	cd reachfiveredis && TOXIPROXY=$(CURDIR)/bin/toxiproxy go test -tags fleet -run 'Fault|Failover|Slow|Million|FiveHundred|Process|Fleet' -count 1 -v -timeout 15m .
+	cd reachfiveredis && TOXIPROXY=$(CURDIR)/bin/toxiproxy go test -tags fleet -run 'Fault|Failover|Slow|Million|FiveHundred|Process|Fleet' -parallel 8 -count 1 -v -timeout 15m .
 
 .PHONY: release-check
 release-check: ## pack the modules as VERSION and use them as a user does, from an empty folder
