@@ -129,7 +129,7 @@ fmt: bin/golangci-lint ## format every Go file and sort its imports
 .PHONY: tidy
 tidy: ## go mod tidy in every module
 	$(call each,GOWORK=off go mod tidy)
-	@for dir in tools tools/actions tools/chaos tools/grpc; do echo "== $@: $$dir"; ( cd "$$dir" && GOWORK=off go mod tidy ); done
+	@for dir in tools tools/actions tools/chaos tools/fortio tools/grpc tools/proxies/caddy tools/proxies/oauth2 tools/proxies/traefik; do echo "== $@: $$dir"; ( cd "$$dir" && GOWORK=off go mod tidy ); done
 	@echo "== $@: go.work.sum"
 	@for dir in $(MODULES); do ( cd "$$dir" && go list -deps -test ./... > /dev/null ); done
 
@@ -159,6 +159,14 @@ screenshots: ## take the documents' screenshots anew
 	@scripts/setup npm chromium
 	node e2e/embedreach.mjs --screenshot docs/embedded-ui.png
 	node e2e/spa.mjs --screenshots docs
+
+# The newest Caddy and Traefik, which no package of Debian has: their first build
+# takes a quarter of an hour, so this is not part of make test.
+.PHONY: e2e-proxies
+e2e-proxies: ## the gateway's recipes in the newest Caddy and Traefik; the first run builds both
+	@nice -n 19 scripts/setup modules npm chromium caddy-next traefik
+	cd cmd/reachfive-gateway && CADDY_NEXT=$(CURDIR)/bin/caddy-next TRAEFIK=$(CURDIR)/bin/traefik \
+		go test -tags proxies -run '^Test(TheNewestCaddy|Traefik)' -count 1 -v -timeout 10m ./internal/recipes
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

@@ -19,6 +19,7 @@ type arrived struct {
 	Target string // as it was on the wire
 	Header http.Header
 	Host   string
+	Body   int // its length in bytes
 }
 
 // identity returns every field that a backend could take for an identity
@@ -51,7 +52,8 @@ func startBackend(tb testing.TB) *backend {
 }
 
 func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
-	got := arrived{Method: r.Method, Target: r.RequestURI, Header: r.Header.Clone(), Host: r.Host}
+	body, _ := io.ReadAll(r.Body) // as far as it came
+	got := arrived{Method: r.Method, Target: r.RequestURI, Header: r.Header.Clone(), Host: r.Host, Body: len(body)}
 	b.mu.Lock()
 	b.requests = append(b.requests, got)
 	b.mu.Unlock()

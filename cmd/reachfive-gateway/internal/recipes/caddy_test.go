@@ -6,19 +6,23 @@ import (
 	"testing"
 )
 
-func caddyRecipe() recipe {
-	return recipe{name: "Caddy", start: startCaddy, limits: limits{
+// caddyRecipe runs the program at a path, of whatever version.
+func caddyRecipe(program string) recipe {
+	start := func(tb testing.TB, dir string, a addresses) {
+		tb.Helper()
+		startCaddy(tb, program, dir, a)
+	}
+	return recipe{name: "Caddy", start: start, limits: limits{
 		noGateway: http.StatusBadGateway, lateGateway: http.StatusGatewayTimeout,
 		twoTokens: http.StatusBadRequest, connectionCut: true,
 	}}
 }
 
-func startCaddy(tb testing.TB, dir string, a addresses) {
+func startCaddy(tb testing.TB, caddy, dir string, a addresses) {
 	tb.Helper()
-	caddy := program(tb, "CADDY", "caddy")
 	text := recipeFile(tb, "caddy/Caddyfile",
 		"admin off", "admin off\n\tauto_https off",
-		"app.example.com {", "(site) {", "127.0.0.1:9400", a.gateway, "127.0.0.1:8080", a.backend)
+		"api.example.com {", "(site) {", "127.0.0.1:9400", a.gateway, "127.0.0.1:8080", a.backend)
 	port := func(address string) string { return address[strings.IndexByte(address, ':'):] }
 	text += "http://" + port(a.plain) + " {\n\timport site\n}\n"
 	text += "https://" + port(a.secure) + " {\n\ttls " + dir + "/tls.crt " + dir + "/tls.key\n\timport site\n}\n"
@@ -32,12 +36,17 @@ func caddyHome(dir string) []string {
 
 func TestCaddyFindsNoFaultWithTheRecipe(t *testing.T) {
 	t.Parallel()
+	validateCaddy(t, program(t, "CADDY", "caddy"))
+}
+
+func validateCaddy(t *testing.T, caddy string) {
+	t.Helper()
 	dir := t.TempDir()
 	path := writeFile(t, dir, "Caddyfile", recipeFile(t, "caddy/Caddyfile"))
-	checked(t, caddyHome(dir), program(t, "CADDY", "caddy"), "validate", "--config", path, "--adapter", "caddyfile")
+	checked(t, caddyHome(dir), caddy, "validate", "--config", path, "--adapter", "caddyfile")
 }
 
 func TestCaddy(t *testing.T) {
 	t.Parallel()
-	caddyRecipe().test(t)
+	caddyRecipe(program(t, "CADDY", "caddy")).test(t)
 }

@@ -30,7 +30,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // host is the name under which the recipes serve.
-const host = "app.example.com"
+const host = "api.example.com"
 
 // addresses are what a recipe is told instead of its own.
 type addresses struct {
@@ -51,12 +51,13 @@ type recipe struct {
 
 // limits are the ways in which a proxy differs.
 type limits struct {
-	ownBody       bool   // the body of 401 and 403 is the proxy's own
-	noGateway     int    // status where no gateway answers
-	lateGateway   int    // status where the gateway does not answer in time
-	twoTokens     int    // status of two Authorization headers
-	connectionCut bool   // a header named in Connection does not reach the backend
-	noMark        string // "" if the mark is required, else why not
+	ownBody       bool // the body of 401 and 403 is the proxy's own
+	noGateway     int  // status where no gateway answers
+	lateGateway   int  // status where the gateway does not answer in time
+	twoTokens     int  // status of two Authorization headers
+	waitsForBody  bool // a refusal of a request that expects 100 Continue comes after its body
+	preflight     int  // status of an answered preflight, 204 if 0
+	connectionCut bool // a header named in Connection does not reach the backend
 }
 
 // proxy is a running proxy.
@@ -65,7 +66,14 @@ type proxy struct {
 	client *http.Client // trusts the proxy's certificate, and follows no redirect
 }
 
-func (p *proxy) url(path string) string { return "http://" + p.plain + path }
+func (p *proxy) url(path string) string { return "http://" + host + path }
+
+func (r recipe) preflightStatus() int {
+	if r.limits.preflight != 0 {
+		return r.limits.preflight
+	}
+	return http.StatusNoContent
+}
 
 // run starts a recipe in front of a gateway and a backend, both host:port.
 func (r recipe) run(tb testing.TB, gateway, backend string) *proxy {
@@ -74,10 +82,16 @@ func (r recipe) run(tb testing.TB, gateway, backend string) *proxy {
 	roots := certificate(tb, dir)
 	p := &proxy{addresses: addresses{gateway: gateway, backend: backend, plain: freeAddress(tb), secure: freeAddress(tb)}}
 	transport := &http.Transport{
-		TLSClientConfig:   &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12},
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, map[string]string{host + ":80": p.plain, host + ":443": p.secure}[address])
+		},
+		TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2: true,
 		// A request that expects 100 Continue is answered, or asked for its body.
 		ExpectContinueTimeout: 30 * time.Second,
+	}
+	if r.limits.waitsForBody {
+		transport.ExpectContinueTimeout = 100 * time.Millisecond
 	}
 	tb.Cleanup(transport.CloseIdleConnections)
 	p.client = &http.Client{
