@@ -181,6 +181,20 @@ func (m *headerMemo) len() int {
 	return 0
 }
 
+func TestTheHeaderMemoGetsAHeaderOnceAndWithAGoodSignature(t *testing.T) {
+	t.Parallel()
+	r := newClocked(t, WithClientSecret(clientSecret))
+	token := r.hs256(t, time.Hour, "s")
+	_, err := r.Verify(t.Context(), token+"AAAA")
+	require.ErrorIs(t, err, CodeInvalidSignature)
+	assert.Zero(t, r.headers.len())
+	r.accepts(t, token)
+	first := r.headers.known.Load()
+	assert.Equal(t, 1, r.headers.len())
+	r.accepts(t, r.hs256(t, time.Hour, "another"))
+	assert.Same(t, first, r.headers.known.Load(), "the second token found its header there")
+}
+
 func TestTheHeaderMemoHoldsSixteenHeadersAndStartsAgainWhenFull(t *testing.T) {
 	t.Parallel()
 	var m headerMemo

@@ -3,6 +3,7 @@ package reachfive_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -137,4 +138,16 @@ func TestObserverIsToldWhetherAKeyWasAtHand(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestVerifierIsPrintedByItsIssuer(t *testing.T) {
+	t.Parallel()
+	v, err := reachfive.New("acme.reach5.net", "client", reachfive.WithClientSecret("a secret of this test and of nothing else"))
+	require.NoError(t, err)
+	const want = "reachfive.Verifier(https://acme.reach5.net)"
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		assert.Equal(t, want, fmt.Sprintf(verb, v), verb)
+		assert.Equal(t, want, fmt.Sprintf(verb, *v), verb)
+	}
+	assert.Equal(t, want, v.LogValue().String())
 }

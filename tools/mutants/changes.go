@@ -30,7 +30,7 @@ func (v *visitor) node(n ast.Node) bool {
 		v.condition(n.Cond)
 	case *ast.ForStmt:
 		if n.Cond != nil {
-			v.mutate(n.Cond, "never", "(", " && !§)") // always would not end
+			v.mutate(n.Cond, "never", "((", ") && !§)") // always would not end
 		}
 	case *ast.ReturnStmt:
 		v.returned(n)
@@ -75,7 +75,7 @@ func (v *visitor) block(list []ast.Stmt) {
 // condition makes a condition always true and always false.
 func (v *visitor) condition(e ast.Expr) {
 	v.mutate(e, "always", "(", " || §)")
-	v.mutate(e, "never", "(", " && !§)")
+	v.mutate(e, "never", "((", ") && !§)")
 }
 
 // returned makes results the zero values of their types.
@@ -175,7 +175,7 @@ func (v *visitor) binary(e *ast.BinaryExpr) {
 			if e.Op == token.LAND {
 				v.mutate(operand, "always", "(", " || §)")
 			} else {
-				v.mutate(operand, "never", "(", " && !§)")
+				v.mutate(operand, "never", "((", ") && !§)")
 			}
 		}
 	case token.ADD, token.SUB:

@@ -21,6 +21,13 @@ type pair struct{ a, b int }
 
 func Between(x, low, high int) bool { return x >= low && x < high }
 
+func Outside(x int) bool {
+	if x < 0 || x > 9 {
+		return true
+	}
+	return false
+}
+
 func Sum(values []int) (sum int) {
 	for i := 0; i < len(values); i++ {
 		sum += values[i]
@@ -39,7 +46,8 @@ func Pause(n int) time.Duration {
 func Unused() int { return len("never called") }
 `
 
-// The tests do not call Unused, and try no value at the upper bound of Between.
+// The tests do not call Unused, and try no value at the upper bound of Between and
+// none above that of Outside.
 // Two changes of Pause have no effect.
 const tests = `package example
 
@@ -50,6 +58,12 @@ import (
 
 func TestBetween(t *testing.T) {
 	if !Between(3, 3, 9) || Between(2, 3, 9) || Between(20, 3, 9) {
+		t.Fatal()
+	}
+}
+
+func TestOutside(t *testing.T) {
+	if !Outside(-1) || Outside(0) || Outside(9) {
 		t.Fatal()
 	}
 }
@@ -82,7 +96,7 @@ func TestRunFindsWhatNoTestNotices(t *testing.T) {
 	root := example(t)
 	state, known := filepath.Join(root, "state.jsonl"), filepath.Join(root, "equivalent.txt")
 	err := run(context.Background(), root, []string{"."}, choice{}, state, known, false)
-	if err == nil || !strings.HasPrefix(err.Error(), "4 survivors, 0 stale") {
+	if err == nil || !strings.HasPrefix(err.Error(), "6 survivors, 0 stale") {
 		t.Fatal(err)
 	}
 	s, err := openState(state)
@@ -97,8 +111,10 @@ func TestRunFindsWhatNoTestNotices(t *testing.T) {
 	}
 	slices.Sort(left)
 	want := []string{
+		"not executed: example.go Outside: never: x > 9",
 		"not executed: example.go Unused: one more: len(\"never called\")",
 		"survived: example.go Between: < is <=: x < high",
+		"survived: example.go Outside: one more: 9",
 		"survived: example.go Pause: + is -: p.b",
 		"survived: example.go Pause: one more: 0 (2)",
 	}
