@@ -1,6 +1,8 @@
 package reachfive_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -40,6 +42,17 @@ func TestByIssuerLetsAClientMoveFromHS256ToRS256(t *testing.T) {
 		_, err := v.Verify(t.Context(), tenant.Token(reachfivetest.HS256With(tenant.JWK(tenant.KID()))))
 		assert.Equal(t, reachfive.CodeInvalidSignature, reachfive.CodeOf(err))
 	})
+}
+
+func TestByIssuerServesAMiddleware(t *testing.T) {
+	t.Parallel()
+	tenant := memoryTenant(t)
+	h := reachfive.Middleware(byIssuer(t, tenant.Verifier()))(http.HandlerFunc(whoAmI))
+	for token, want := range map[string]int{tenant.Token(): http.StatusOK, tenant.Token(reachfivetest.Expired()): http.StatusUnauthorized} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, get("Bearer "+token))
+		assert.Equal(t, want, w.Code)
+	}
 }
 
 func TestByIssuerKeepsHS256ClientsApart(t *testing.T) {

@@ -243,8 +243,8 @@ func (r *claimReader) dateTime(c claim) time.Time {
 				return t.UTC()
 			}
 		}
-	default: // of the other values of JSON, only numbers can be parsed
-		if seconds, err := strconv.ParseFloat(raw, 64); err == nil && seconds > 0 && seconds <= maxTime {
+	default: // of the other values of JSON, all but numbers are parsed as 0
+		if seconds, _ := strconv.ParseFloat(raw, 64); seconds > 0 && seconds <= maxTime {
 			return time.UnixMilli(int64(seconds * 1000)).UTC()
 		}
 	}

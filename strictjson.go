@@ -120,7 +120,7 @@ func (r *objectReader) next() (name []byte, value span, err error) {
 
 // value reads the value of a member, however deep it is.
 func (r *objectReader) value() (span, error) {
-	r.strings, r.allStrings = r.strings[:0], false
+	r.strings = r.strings[:0]
 	kind, err := r.token()
 	if err != nil {
 		return span{}, errObject

@@ -127,6 +127,11 @@ func TestTokenCacheLeavesNewcomersRoomToComeAgain(t *testing.T) {
 		protected += c.shards[i].protected.len
 	}
 	assert.Equal(t, 75, protected)
+	for range 100 { // one that comes again and again displaces none of the others
+		c.get(digestOf(99))
+	}
+	assert.Equal(t, 75, c.shards[0].protected.len)
+	assert.Equal(t, 25, c.shards[0].probation.len)
 	for n := range 25 {
 		c.put(digestOf(1000+n), &User{}, verifiedBy{})
 	}

@@ -117,6 +117,21 @@ func TestTokenCacheVerifiesAnewWhenTheKeyHasAnotherKID(t *testing.T) {
 	})
 }
 
+func TestTokenCacheVerifiesAnewWhenTheKeyHasLostItsKID(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		c := newCached(t, nil)
+		kid, token := c.KID(), c.Token()
+		c.wantMiss(t, token)
+		c.wantHit(t, token)
+		c.PublishRaw(strings.Replace(c.JWK(kid), `"kid":"`+kid+`",`, "", 1))
+		c.RemoveKey(kid)
+		require.NoError(t, c.verifier.Refresh(t.Context()))
+		c.wantMiss(t, token)
+		c.wantHit(t, token)
+	})
+}
+
 func TestTokenCacheServesNothingOnceTheKeysServeNoMore(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {

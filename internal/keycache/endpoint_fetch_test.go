@@ -167,6 +167,7 @@ func TestLifetimeIsMaxAgeLessAgeWithinBounds(t *testing.T) {
 		{[]string{"no-cache"}, "", defaultLifetime},
 		{[]string{"public, Max-Age=300"}, "", 5 * time.Minute},
 		{[]string{`max-age="300"`, "max-age=120"}, "", 2 * time.Minute},
+		{[]string{"max-age=0, max-age=3600"}, "", minLifetime},
 		{[]string{"max-age=x"}, "", minLifetime},
 		{[]string{"max-age=1"}, "", minLifetime},
 		{[]string{"max-age=99999999999999999999"}, "", maxLifetime},
