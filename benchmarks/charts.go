@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"image/color"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -20,33 +22,50 @@ func isOurs(name string) bool { return strings.HasPrefix(name, ours) }
 
 // verifyChart draws the ratios to the floor as bars.
 func (b *bench) verifyChart(results []result) {
-	p := newPlot("RS256 verification, time relative to the bare signature")
-	p.X.Label.Text = "1 = SHA-256 + RSA-2048, and nothing else"
+	bars := make([]bar, len(results))
+	for i, r := range results {
+		bars[i] = bar{name: r.name, value: r.ratio, label: ratio(r.ratio), ours: isOurs(r.name)}
+	}
+	b.barChart("performance-verify.svg", "RS256 verification, time relative to the bare signature",
+		"1 = SHA-256 + RSA-2048, and nothing else", bars)
+}
+
+// bar is one of a chart.
+type bar struct {
+	name  string
+	value float64
+	label string
+	ours  bool
+}
+
+// barChart draws bars, the first on top.
+func (b *bench) barChart(file, title, axis string, bars []bar) {
+	p := newPlot(title)
+	p.X.Label.Text = axis
 	p.X.Min = 0
+	p.X.Max = 1.12 * slices.MaxFunc(bars, func(a, b bar) int { return cmp.Compare(a.value, b.value) }).value
 	var mine, others plotter.Values
-	names := make([]string, len(results))
+	names := make([]string, len(bars))
 	labels := plotter.XYLabels{}
-	for i := range results {
-		r := results[len(results)-1-i] // the first on top
+	for i := range bars {
+		r := bars[len(bars)-1-i]
 		names[i] = r.name
-		bar, none := r.ratio, 0.0
-		if isOurs(r.name) {
-			mine, others = append(mine, bar), append(others, none)
-		} else {
-			mine, others = append(mine, none), append(others, bar)
+		own, other := 0.0, r.value
+		if r.ours {
+			own, other = other, own
 		}
-		labels.XYs = append(labels.XYs, plotter.XY{X: bar + 0.03, Y: float64(i) - 0.12})
-		labels.Labels = append(labels.Labels, ratio(r.ratio))
-		p.X.Max = max(p.X.Max, bar*1.12)
+		mine, others = append(mine, own), append(others, other)
+		labels.XYs = append(labels.XYs, plotter.XY{X: r.value + p.X.Max/100, Y: float64(i) - 0.12})
+		labels.Labels = append(labels.Labels, r.label)
 	}
 	for _, series := range []struct {
 		values plotter.Values
 		color  color.Color
 	}{{others, otherColor()}, {mine, oursColor()}} {
-		bars, err := plotter.NewBarChart(series.values, vg.Points(14))
+		drawing, err := plotter.NewBarChart(series.values, vg.Points(14))
 		check(err)
-		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, series.color, 0
-		p.Add(bars)
+		drawing.Horizontal, drawing.Color, drawing.LineStyle.Width = true, series.color, 0
+		p.Add(drawing)
 	}
 	text, err := plotter.NewLabels(labels)
 	check(err)
@@ -56,7 +75,7 @@ func (b *bench) verifyChart(results []result) {
 	p.Y.Padding = vg.Points(22)
 	p.Add(text)
 	p.NominalY(names...)
-	b.charts = append(b.charts, drawn("performance-verify.svg", p, 8.5*vg.Centimeter))
+	b.charts = append(b.charts, drawn(file, p, vg.Length(len(bars)+3)*0.75*vg.Centimeter))
 }
 
 // sizeChart draws the time over the size of the token.

@@ -26,6 +26,7 @@ type fleet struct {
 	token             string
 	backend           string // host:port of nginx with a constant answer
 	nginxProgram, wrk string
+	fortio            string // "" if there is none
 	processes         []*exec.Cmd
 }
 
@@ -44,6 +45,7 @@ func newFleet(root string) (*fleet, error) {
 		return nil, err
 	}
 	f := &fleet{root: root, dir: dir, nginxProgram: nginx, wrk: wrk}
+	f.fortio, _ = find("FORTIO", "fortio")
 	if err := f.prepare(); err != nil {
 		f.close()
 		return nil, err

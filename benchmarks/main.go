@@ -25,6 +25,7 @@ type bench struct {
 	docs   string  // "" if nothing is written
 	bound  float64 // of a spread
 	tries  int     // of a section whose spread is over the bound
+	load   time.Duration
 	out    io.Writer
 	log    io.Writer
 	charts []chart // of the section that runs
@@ -59,12 +60,13 @@ func main() {
 	rounds := flag.Int("rounds", 15, "rounds of a run")
 	turn := flag.Duration("turn", 20*time.Millisecond, "time of one contestant in one round, long enough for several collections of garbage")
 	bound := flag.Float64("spread", 0.1, "write no section in which the runs differ by more than this part of the median")
+	load := flag.Duration("load", 3*time.Second, "time of one run of wrk; fortio gets two thirds of it")
 	tries := flag.Int("tries", 3, "measure a section that is over the spread so many times")
 	flag.Parse()
 
 	b := &bench{
 		track: track{runs: *runs, rounds: *rounds, turn: *turn, parallel: 1, steady: &steadiness{}},
-		root:  *root, docs: *write, bound: *bound, tries: *tries, out: os.Stdout, log: os.Stderr,
+		root:  *root, docs: *write, bound: *bound, tries: *tries, load: *load, out: os.Stdout, log: os.Stderr,
 	}
 	var chosen []section
 	for _, s := range sections() {
