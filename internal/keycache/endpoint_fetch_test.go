@@ -155,6 +155,48 @@ func TestFetchFollowsDiscovery(t *testing.T) {
 	})
 }
 
+// A place that hangs leaves a second and a half for asking where the keys are, and
+// a new place has what is left of the five seconds.
+func TestFetchSharesItsTimeWithDiscovery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		place, hangs := "https://old.example/", false
+		var asked []time.Time // for the place
+		p := newProvider(t, "", func(c *Config) {
+			c.JWKSURL, c.DiscoveryURL = "", "https://provider.example/discovery"
+			c.Client = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				switch {
+				case r.URL.Host == "provider.example":
+					asked = append(asked, time.Now())
+					return response(200, place), nil
+				case r.URL.Host == "old.example" && hangs:
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				case r.URL.Host == "old.example":
+					return response(200, "a"), nil
+				}
+				time.Sleep(4 * time.Second)
+				return response(200, "a b"), nil
+			})}
+		})
+		p.serves("a")
+		time.Sleep(time.Minute)
+		start := time.Now()
+		hangs = true
+		_, err := p.knows("x")
+		require.EqualError(t, err, "timeout")
+		require.Len(t, asked, 2)
+		assert.Equal(t, start.Add(3500*time.Millisecond), asked[1])
+
+		hangs, place = false, "https://new.example/"
+		time.Sleep(time.Minute)
+		known, err := p.knows("b")
+		require.NoError(t, err)
+		assert.True(t, known)
+		p.Close()
+	})
+}
+
 func TestLifetimeIsMaxAgeLessAgeWithinBounds(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -169,6 +211,8 @@ func TestLifetimeIsMaxAgeLessAgeWithinBounds(t *testing.T) {
 		{[]string{`max-age="300"`, "max-age=120"}, "", 2 * time.Minute},
 		{[]string{"max-age=0, max-age=3600"}, "", minLifetime},
 		{[]string{"max-age=x"}, "", minLifetime},
+		{[]string{"max-age=3:00"}, "", minLifetime},
+		{[]string{"max-age=3/0"}, "", minLifetime},
 		{[]string{"max-age=1"}, "", minLifetime},
 		{[]string{"max-age=99999999999999999999"}, "", maxLifetime},
 		{[]string{"max-age=86400"}, "84600", 30 * time.Minute},

@@ -54,6 +54,21 @@ func TestOwnTransportSpeaksNoOldTLS(t *testing.T) {
 	}
 }
 
+func TestOwnTransportSpeaksHTTP2(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	own := newTransport()
+	own.TLSClientConfig.RootCAs = x509.NewCertPool()
+	own.TLSClientConfig.RootCAs.AddCert(server.Certificate())
+	response, err := (&http.Client{Transport: own}).Get(server.URL)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	assert.Equal(t, "HTTP/2.0", response.Proto)
+}
+
 func TestURLIsShownWithoutCredentials(t *testing.T) {
 	t.Parallel()
 	for place, want := range map[string]string{

@@ -24,12 +24,10 @@ func startForeign[T any](calls *foreignCalls, call func() (T, error)) <-chan ret
 	calls.Go(func() {
 		var r returned[T]
 		defer func() {
-			if recover() != nil {
-				r = returned[T]{err: errPanic}
-			}
+			_ = recover()
 			done <- r
 		}()
-		r.err = errPanic // which runtime.Goexit leaves
+		r.err = errPanic // which a panic and runtime.Goexit leave
 		r.value, r.err = call()
 	})
 	return done

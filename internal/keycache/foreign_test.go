@@ -2,6 +2,7 @@ package keycache
 
 import (
 	"context"
+	"io"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,8 @@ func TestForeignCallThatReturnsAtItsDeadlineCounts(t *testing.T) {
 			got, err := callForeign(endingContext{t.Context()}, &calls, func(context.Context) (string, error) { return "done", nil })
 			require.NoError(t, err)
 			assert.Equal(t, "done", got)
+			_, err = callForeign(endingContext{t.Context()}, &calls, func(context.Context) (string, error) { return "", io.EOF })
+			require.ErrorIs(t, err, io.EOF)
 		}
 	})
 }

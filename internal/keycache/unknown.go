@@ -23,15 +23,13 @@ func newFetchBudget() fetchBudget { return fetchBudget{left: budgetSize} }
 
 // take takes one fetch from the budget, and reports whether there was one.
 func (b *fetchBudget) take(now time.Time) bool {
-	if b.left < budgetSize {
-		passed := elapsed(b.since, now)
-		if passed < 0 { // a clock without a monotonic reading was set back
-			b.since, passed = now, 0
-		}
-		refilled := int(min(passed/budgetRefill, budgetSize))
-		b.left = min(b.left+refilled, budgetSize)
-		b.since = b.since.Add(time.Duration(refilled) * budgetRefill)
+	passed := elapsed(b.since, now)
+	if passed < 0 { // a clock without a monotonic reading was set back
+		b.since, passed = now, 0
 	}
+	refilled := int(min(passed/budgetRefill, budgetSize))
+	b.left = min(b.left+refilled, budgetSize)
+	b.since = b.since.Add(time.Duration(refilled) * budgetRefill)
 	if b.left == 0 || b.spent.remaining(now) > 0 {
 		return false
 	}

@@ -25,6 +25,10 @@ func TestFetchBudgetRegainsOneFetchAtATime(t *testing.T) {
 		{time.Hour, true, 0}, // full again, and not more than that
 		{time.Hour, true, 10 * time.Second},
 		{time.Hour, false, 10 * time.Second},
+		{2 * time.Hour, true, 0},
+		{3 * time.Hour, true, 0}, // two at most, though one was left
+		{3 * time.Hour, true, 10 * time.Second},
+		{3 * time.Hour, false, 10 * time.Second},
 	} {
 		now := start.Add(step.after)
 		assert.Equal(t, step.taken, b.take(now), "%v", step.after)
@@ -45,13 +49,41 @@ func TestFetchBudgetStartsAgainWhenTheClockWasSetBack(t *testing.T) {
 	assert.True(t, b.take(back.Add(10*time.Second)))
 }
 
+// What is given back is never more than the budget, and is there when the pause
+// of the other processes is over.
+func TestFetchBudgetTakesBackWhatWasNotSpent(t *testing.T) {
+	t.Parallel()
+	start := time.Unix(1_700_000_000, 0)
+	b := newFetchBudget()
+	assert.True(t, b.take(start))
+	later := start.Add(time.Minute)
+	assert.True(t, b.take(later))
+	b.refund(later, 3*time.Second)
+	b.refund(later, 4*time.Second)
+	assert.Equal(t, 4*time.Second, b.refillIn(later))
+	assert.False(t, b.take(later.Add(4*time.Second-1)))
+	later = later.Add(4 * time.Second)
+	assert.Zero(t, b.refillIn(later))
+	assert.True(t, b.take(later))
+	b.refund(later, 30*time.Second)
+	assert.False(t, b.take(later), "spent by others")
+	later = later.Add(30 * time.Second)
+	assert.True(t, b.take(later))
+	assert.True(t, b.take(later))
+	assert.False(t, b.take(later))
+	b.spent = pause{later, time.Minute}
+	assert.Equal(t, time.Minute, b.refillIn(later), "the longer of the two pauses")
+}
+
 func TestAbsentKIDsAreThoseThatTheNewestKeysLack(t *testing.T) {
 	t.Parallel()
 	a := newAbsentKIDs()
 	a.learn(nil, kids{"a"}, []string{"x", "a"})
 	assert.True(t, a.has("x"))
 	assert.False(t, a.has("a"))
-	a.learn(kids{"a"}, kids{"b"}, nil)
+	a.learn(kids{"a"}, kids{"a", "b"}, nil)
+	assert.False(t, a.has("a"), "not removed")
+	a.learn(kids{"a", "b"}, kids{"b"}, nil)
 	assert.True(t, a.has("a"), "removed")
 	assert.True(t, a.has("x"), "the successor lacks it, too")
 	a.learn(kids{"b"}, kids{"a", "x"}, nil)
