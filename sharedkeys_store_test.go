@@ -11,9 +11,8 @@ import (
 
 // memoryKeys is a SharedKeyStore for the Verifiers of one process.
 type memoryKeys struct {
-	fault func(ctx context.Context, method string) error // before each call; nil for none
-
 	mu    sync.Mutex
+	fault func(ctx context.Context, method string) error // before each call; nil for none
 	named map[string]*sharedEntry
 	asks  int // with a cause
 	looks int
@@ -34,14 +33,23 @@ type sharedEntry struct {
 
 func newMemoryKeys() *memoryKeys { return &memoryKeys{named: map[string]*sharedEntry{}} }
 
+// breaks makes every call begin with fault, nil for none.
+func (m *memoryKeys) breaks(fault func(ctx context.Context, method string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fault = fault
+}
+
 // enter begins a call; the caller unlocks.
 func (m *memoryKeys) enter(ctx context.Context, method, name string) (*sharedEntry, error) {
-	if m.fault != nil {
-		if err := m.fault(ctx, method); err != nil {
+	m.mu.Lock()
+	if fault := m.fault; fault != nil {
+		m.mu.Unlock()
+		if err := fault(ctx, method); err != nil {
 			return nil, err
 		}
+		m.mu.Lock()
 	}
-	m.mu.Lock()
 	if m.named[name] == nil {
 		m.named[name] = &sharedEntry{}
 	}

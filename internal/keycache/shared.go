@@ -65,7 +65,7 @@ func (c *Cache) share(ctx context.Context, calls *foreignCalls, f *fetch) answer
 		r, a, err := c.askOnce(ctx, calls, f, cause)
 		switch {
 		case ctx.Err() != nil:
-			return answer{failure: classOf(ctx, ctx.Err())}
+			return answer{shared: SharedWaited, failure: classOf(ctx, ctx.Err())}
 		case err != nil:
 			return c.source.fetch(ctx, calls, f)
 		case a != nil:
@@ -109,6 +109,9 @@ func (c *Cache) patienceOf(f *fetch) (patience time.Duration, alone bool) {
 func (c *Cache) askOnce(ctx context.Context, calls *foreignCalls, f *fetch, cause Cause) (reply, *answer, error) {
 	youngerThan := c.youngerThan(f)
 	r, err := c.shared.ask(ctx, calls, cause, youngerThan)
+	if err == nil && c.hasHonoured(r) {
+		r, err = c.shared.ask(ctx, calls, CauseAsked, youngerThan)
+	}
 	if err != nil || r.record == nil {
 		return r, nil, err
 	}
@@ -117,6 +120,17 @@ func (c *Cache) askOnce(ctx context.Context, calls *foreignCalls, f *fetch, caus
 	}
 	r, err = c.shared.ask(ctx, calls, cause, 0)
 	return r, nil, err
+}
+
+// hasHonoured reports whether this process has waited for as long of the pause as
+// one in its place does: without keys, that is less than the provider asked for.
+func (c *Cache) hasHonoured(r reply) bool {
+	f := c.failing.Load()
+	if f == nil || r.reason == "" {
+		return false
+	}
+	left := f.retryAfter.remaining(c.now())
+	return left > 0 && r.wait <= left+time.Second // else it is another pause
 }
 
 // youngerThan is the age below which a record stands for f: its fetch was granted
