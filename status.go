@@ -73,6 +73,8 @@ type Status struct {
 	// StoreError says why the last call of the KeyStore failed, or why its record
 	// is not used; "" without a store, and after a call that succeeded.
 	StoreError string
+	// SharesKeys tells whether there is a SharedKeyStore.
+	SharesKeys bool
 	// SharedStoreError says why the last call of the SharedKeyStore failed; "" without
 	// one, and while it answers.
 	SharedStoreError string
@@ -111,6 +113,7 @@ func (v *Verifier) Status() Status {
 	s.NextAttempt = known.NextAttempt
 	s.Failing, s.LastError = known.Failing, known.LastError
 	s.StoreError, s.SharedStoreError = known.StoreError, known.SharedError
+	s.SharesKeys = known.SharesKeys
 	s.Fetches, s.Failures = known.Fetches, known.Failures
 	return s
 }

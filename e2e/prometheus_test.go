@@ -61,6 +61,9 @@ func newService(t *testing.T) *service {
 	t.Cleanup(func() { _ = provider.Shutdown(context.Background()) })
 	telemetry, err := reachfiveotel.New(reachfiveotel.WithMeterProvider(provider))
 	require.NoError(t, err)
+	telemetry.Observer().FetchDone(t.Context(), reachfive.FetchEvent{
+		Issuer: "https://shared.example", Cause: reachfive.CauseFirst, Shared: reachfive.SharedTaken, Result: "ok",
+	})
 	_, err = telemetry.WatchSignOuts(func() reachfiveotel.SignOutReading {
 		return reachfiveotel.SignOutReading{Lag: 1500 * time.Millisecond, Entries: 7, Ready: true}
 	})

@@ -21,6 +21,7 @@ const (
 	keysAvailableKey = attribute.Key("reachfive.keys_available")
 	transportKey     = attribute.Key("reachfive.transport")
 	causeKey         = attribute.Key("reachfive.cause")
+	sharedKey        = attribute.Key("reachfive.shared")
 	resultKey        = attribute.Key("reachfive.result")
 )
 

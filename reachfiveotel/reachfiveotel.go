@@ -18,7 +18,9 @@
 //	reachfive.token_cache.hits       counter    {hit}
 //	reachfive.requests.refused       counter    {request}       reachfive.code, reachfive.transport
 //	reachfive.keys.refreshes         counter    {refresh}       reachfive.cause, reachfive.result, reachfive.issuer
+//	reachfive.keys.shared            counter    {fetch}         reachfive.shared, reachfive.cause, reachfive.issuer
 //	reachfive.keys.age               gauge      s               reachfive.issuer
+//	reachfive.keys.shared_store.up   gauge                      reachfive.issuer
 //	reachfive.signouts.lag           gauge      s
 //	reachfive.signouts.entries       gauge      {entry}
 //	reachfive.signouts.ready         gauge
@@ -44,6 +46,12 @@
 //     ones count as "other".
 //   - reachfive.transport is "http" or "grpc".
 //   - reachfive.cause is a reachfive.FetchCause.
+//   - reachfive.shared tells what became of a fetch with a
+//     reachfive.SharedKeyStore. It is "taken" if another process had made it,
+//     "fetched" if this one made it for all, and "waited" if none could start, or
+//     another process did not finish one in time. Only fetches of this process
+//     count in reachfive.keys.refreshes, and have a span. A fetch that the store
+//     was not asked about does not count in reachfive.keys.shared.
 //   - reachfive.result is "ok" or a class of failure as in
 //     reachfive.Status.LastError, with only the first digit of a status:
 //     "status 5xx".
@@ -54,7 +62,8 @@
 // Prometheus writes underscores for dots and adds unit and kind:
 // reachfive_verifications_total, reachfive_verification_duration_seconds,
 // reachfive_token_cache_hits_total, reachfive_requests_refused_total,
-// reachfive_keys_refreshes_total, reachfive_keys_age_seconds,
+// reachfive_keys_refreshes_total, reachfive_keys_shared_total,
+// reachfive_keys_age_seconds, reachfive_keys_shared_store_up,
 // reachfive_signouts_lag_seconds, reachfive_signouts_entries and
 // reachfive_signouts_ready.
 //
@@ -96,13 +105,16 @@ type Telemetry struct {
 	cacheHits     metric.Int64Counter
 	refused       metric.Int64Counter
 	refreshes     metric.Int64Counter
+	shared        metric.Int64Counter
 	keysAge       metric.Float64ObservableGauge
+	storeUp       metric.Float64ObservableGauge
 
 	issuers      issuers
 	ofVerify     cache[verification]
 	ofDuration   cache[string]
 	ofRefusal    cache[refusal]
 	ofRefreshing cache[refresh]
+	ofSharing    cache[sharing]
 }
 
 // The keys of the caches of attributes. Every field has a bounded number of
@@ -115,6 +127,7 @@ type (
 	}
 	refusal struct{ code, transport string }
 	refresh struct{ cause, result, issuer string }
+	sharing struct{ shared, cause, issuer string }
 )
 
 // Option configures New, which returns an error for a nil one.
@@ -153,7 +166,7 @@ func New(opts ...Option) (*Telemetry, error) {
 }
 
 func (t *Telemetry) makeInstruments() error {
-	var errs [6]error
+	var errs [8]error
 	t.verifications, errs[0] = t.meter.Int64Counter("reachfive.verifications",
 		metric.WithUnit("{verification}"), metric.WithDescription("Verifications of an ID token, by their outcome."))
 	t.duration, errs[1] = t.meter.Float64Histogram("reachfive.verification.duration",
@@ -167,6 +180,10 @@ func (t *Telemetry) makeInstruments() error {
 		metric.WithUnit("{refresh}"), metric.WithDescription("Fetches of the tenant's keys, by cause and result."))
 	t.keysAge, errs[5] = t.meter.Float64ObservableGauge("reachfive.keys.age",
 		metric.WithUnit("s"), metric.WithDescription("Time since the last good fetch of the keys began."))
+	t.shared, errs[6] = t.meter.Int64Counter("reachfive.keys.shared",
+		metric.WithUnit("{fetch}"), metric.WithDescription("Fetches of the tenant's keys that the shared key store was asked about, by what became of them."))
+	t.storeUp, errs[7] = t.meter.Float64ObservableGauge("reachfive.keys.shared_store.up",
+		metric.WithDescription("1 if the last call of the shared key store succeeded, else 0."))
 	return errors.Join(errs[:]...)
 }
 
@@ -219,6 +236,15 @@ func (t *Telemetry) countRefusal(ctx context.Context, transport string, err erro
 
 func (t *Telemetry) fetchDone(ctx context.Context, e reachfive.FetchEvent) {
 	end := time.Now()
+	if e.Shared != reachfive.SharedNone {
+		key := sharing{string(e.Shared), string(e.Cause), t.issuers.label(e.Issuer)}
+		t.shared.Add(ctx, 1, t.ofSharing.get(key, func() []attribute.KeyValue {
+			return []attribute.KeyValue{sharedKey.String(key.shared), causeKey.String(key.cause), issuerKey.String(key.issuer)}
+		}))
+	}
+	if e.Shared == reachfive.SharedTaken || e.Shared == reachfive.SharedWaited {
+		return // this process has asked nobody
+	}
 	key := refresh{string(e.Cause), resultClass(e.Result), t.issuers.label(e.Issuer)}
 	t.refreshes.Add(ctx, 1, t.ofRefreshing.get(key, func() []attribute.KeyValue {
 		return []attribute.KeyValue{causeKey.String(key.cause), resultKey.String(key.result), issuerKey.String(key.issuer)}
@@ -236,10 +262,10 @@ func (t *Telemetry) fetchDone(ctx context.Context, e reachfive.FetchEvent) {
 	span.End(trace.WithTimestamp(end))
 }
 
-// WatchKeys reports the age of v's keys whenever metrics are collected, until
-// the registration's Unregister is called or the MeterProvider is shut down. It
-// keeps v in memory until then. A Verifier that has no keys yet, or needs none,
-// reports nothing. Watch at most one Verifier of each issuer: OpenTelemetry
+// WatchKeys reports the age of v's keys whenever metrics are collected, and
+// whether its shared key store answers if it has one, until the registration's
+// Unregister is called or the MeterProvider is shut down. It keeps v in memory
+// until then. A Verifier that has no keys yet, or needs none, reports no age. Watch at most one Verifier of each issuer: OpenTelemetry
 // keeps one value for each.
 func (t *Telemetry) WatchKeys(v *reachfive.Verifier) (metric.Registration, error) {
 	if v == nil {
@@ -247,9 +273,17 @@ func (t *Telemetry) WatchKeys(v *reachfive.Verifier) (metric.Registration, error
 	}
 	issuer := attributes(issuerKey.String(t.issuers.label(v.Status().Issuer)))
 	return t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		if fetched := v.Status().FetchedAt; !fetched.IsZero() {
-			o.ObserveFloat64(t.keysAge, time.Since(fetched).Seconds(), issuer)
+		s := v.Status()
+		if !s.FetchedAt.IsZero() {
+			o.ObserveFloat64(t.keysAge, time.Since(s.FetchedAt).Seconds(), issuer)
+		}
+		if s.SharesKeys {
+			up := 1.0
+			if s.SharedStoreError != "" {
+				up = 0
+			}
+			o.ObserveFloat64(t.storeUp, up, issuer)
 		}
 		return nil
-	}, t.keysAge)
+	}, t.keysAge, t.storeUp)
 }

@@ -88,7 +88,7 @@ type Status struct {
 	Keys                                            Keys   // nil for none
 	URL                                             string // without user information and query
 	FetchedAt, FreshUntil, ServesUntil, NextAttempt time.Time
-	Failing                                         bool
+	Failing, SharesKeys                             bool
 	LastError, StoreError, SharedError              string
 	Fetches, Failures                               uint64
 }
@@ -97,7 +97,10 @@ type Status struct {
 func (c *Cache) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{URL: withoutCredentials(c.url), Fetches: c.fetches, Failures: c.failures, StoreError: c.records.lastError(), SharedError: c.shared.lastError()}
+	s := Status{
+		URL: withoutCredentials(c.url), Fetches: c.fetches, Failures: c.failures, StoreError: c.records.lastError(),
+		SharesKeys: c.shared != nil, SharedError: c.shared.lastError(),
+	}
 	snapshot, failing := c.snapshot.Load(), c.failing.Load()
 	if snapshot != nil {
 		s.Keys = snapshot.Keys
