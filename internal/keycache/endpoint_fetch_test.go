@@ -66,6 +66,13 @@ func TestFetchThatFailsHasAClass(t *testing.T) {
 	}
 }
 
+func TestFetchFromWhatIsNoURLFails(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t, "", func(c *Config) { c.JWKSURL = "https://provider.example:port/" })
+	p.unavailable("no valid URL")
+	p.Close()
+}
+
 func TestFetchEndsAfterFiveSecondsWhateverTheClientDoes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -120,7 +127,7 @@ func TestFetchRespectsRetryAfterWithinBounds(t *testing.T) {
 func TestFetchFollowsDiscovery(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		place, readings := "https://old.example/", 0
+		place, readings, newest := "https://old.example/", 0, "a b"
 		p := newProvider(t, "", func(c *Config) {
 			c.JWKSURL, c.DiscoveryURL = "", "https://provider.example/discovery"
 			c.Client = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -134,7 +141,7 @@ func TestFetchFollowsDiscovery(t *testing.T) {
 				case "old.example":
 					return response(200, "a"), nil
 				}
-				return response(200, "a b"), nil
+				return response(200, newest), nil
 			})}
 		})
 		place = ""
@@ -151,6 +158,12 @@ func TestFetchFollowsDiscovery(t *testing.T) {
 		assert.True(t, known)
 		assert.Equal(t, "https://new.example/", p.Status().URL)
 		assert.Equal(t, 3, readings)
+		newest = "a b c"
+		time.Sleep(time.Minute)
+		known, err = p.knows("c")
+		require.NoError(t, err)
+		assert.True(t, known)
+		assert.Equal(t, 3, readings, "the keys have not moved")
 		p.Close()
 	})
 }

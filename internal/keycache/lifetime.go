@@ -11,10 +11,6 @@ const (
 	minLifetime     = time.Minute
 	maxLifetime     = time.Hour
 	defaultLifetime = 10 * time.Minute
-
-	// longestDelta is what a number of seconds counts as that has more than 31
-	// bits (RFC 9111 section 1.2.2).
-	longestDelta = (1<<31 - 1) * time.Second
 )
 
 // lifetime is how long keys are fresh: Cache-Control's max-age (RFC 9111 section
@@ -42,8 +38,8 @@ func lifetime(header http.Header) time.Duration {
 	return min(max(shortest-deltaSeconds(header.Get("Age")), minLifetime), maxLifetime)
 }
 
-// deltaSeconds reads a number of seconds (RFC 9111 section 1.2.2). It returns 0
-// for anything else.
+// deltaSeconds reads a number of seconds. One that has more than 31 bits counts as
+// the largest that has not (RFC 9111 section 1.2.2), and anything else as 0.
 func deltaSeconds(text string) time.Duration {
 	for i := range len(text) {
 		if text[i] < '0' || text[i] > '9' {
@@ -53,10 +49,7 @@ func deltaSeconds(text string) time.Duration {
 	if text == "" {
 		return 0
 	}
-	seconds, err := strconv.ParseUint(text, 10, 31)
-	if err != nil { // too large
-		return longestDelta
-	}
+	seconds, _ := strconv.ParseUint(text, 10, 31) // the largest for a larger one
 	return time.Duration(seconds) * time.Second
 }
 
