@@ -44,6 +44,9 @@ func (b *bench) barChart(file, title, axis string, bars []bar) {
 	p.X.Label.Text = axis
 	p.X.Min = 0
 	p.X.Max = 1.12 * slices.MaxFunc(bars, func(a, b bar) int { return cmp.Compare(a.value, b.value) }).value
+	if p.X.Max > 10 {
+		p.X.Tick.Marker = wholeTicks{}
+	}
 	var mine, others plotter.Values
 	names := make([]string, len(bars))
 	labels := plotter.XYLabels{}

@@ -25,7 +25,7 @@ func subjects() []subject {
 	return []subject{
 		{alone, (*fleet).bare},
 		{"nginx and reachfive-gateway", func(f *fleet) (string, error) { return f.gateway(10_000) }},
-		{"nginx and reachfive-gateway without its token cache", func(f *fleet) (string, error) { return f.gateway(0) }},
+		{"nginx and reachfive-gateway, cache off", func(f *fleet) (string, error) { return f.gateway(0) }},
 		{oauth2Proxy, (*fleet).oauth2Proxy},
 		{"HAProxy's jwt_verify, in its own process", (*fleet).haproxy},
 	}

@@ -111,7 +111,11 @@ type served struct {
 }
 
 func serve(ctx context.Context, handler http.Handler) (*served, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	return serveOn(ctx, "127.0.0.1:0", handler)
+}
+
+func serveOn(ctx context.Context, address string, handler http.Handler) (*served, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}

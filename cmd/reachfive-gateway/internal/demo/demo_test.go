@@ -33,13 +33,15 @@ func TestEveryAnswerOfTheDemonstrationIsTheExpectedOne(t *testing.T) {
 	}
 }
 
-// TestTheDemonstrationRunsTheRecipe: the program cannot embed a file outside its
+// TestTheDemonstrationRunsTheRecipes: the program cannot embed files outside its
 // module.
-func TestTheDemonstrationRunsTheRecipe(t *testing.T) {
+func TestTheDemonstrationRunsTheRecipes(t *testing.T) {
 	t.Parallel()
-	recipe, err := os.ReadFile("../../../../deploy/nginx/nginx.conf")
-	require.NoError(t, err)
-	embedded, err := os.ReadFile("nginx.conf")
-	require.NoError(t, err)
-	assert.Equal(t, string(recipe), string(embedded), "copy deploy/nginx/nginx.conf to cmd/reachfive-gateway/internal/demo")
+	for copied, original := range map[string]string{"nginx.conf": "nginx/nginx.conf", "gateway.yaml": "gateway.yaml"} {
+		recipe, err := os.ReadFile("../../../../deploy/" + original)
+		require.NoError(t, err)
+		embedded, err := os.ReadFile(copied)
+		require.NoError(t, err)
+		assert.Equal(t, string(recipe), string(embedded), "copy deploy/%s to cmd/reachfive-gateway/internal/demo", original)
+	}
 }

@@ -56,14 +56,8 @@ func startNginx(ctx context.Context, nginx, gateway, backend string) (*front, er
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	var kept []string
-	for line := range strings.Lines(nginxRecipe) {
-		if !strings.Contains(line, "listen 443") && !strings.Contains(line, "ssl_certificate") {
-			kept = append(kept, line)
-		}
-	}
-	text := strings.NewReplacer("listen 80;", "listen "+address+";", "127.0.0.1:9400", gateway, "127.0.0.1:9403", gateway,
-		"127.0.0.1:8080", backend, "127.0.0.1:9409", denied).Replace(strings.Join(kept, ""))
+	text := plainRecipe("listen 80;", "listen "+address+";", "127.0.0.1:9400", gateway, "127.0.0.1:9403", gateway,
+		"127.0.0.1:8080", backend, "127.0.0.1:9409", denied)
 	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -90,6 +84,17 @@ func startNginx(ctx context.Context, nginx, gateway, backend string) (*front, er
 		return nil, fmt.Errorf("nginx: %w\n%s", err, output.String())
 	}
 	return &front{served{address, stop}, "nginx"}, nil
+}
+
+// plainRecipe is the recipe without TLS, with replacements made.
+func plainRecipe(replace ...string) string {
+	var kept []string
+	for line := range strings.Lines(nginxRecipe) {
+		if !strings.Contains(line, "listen 443") && !strings.Contains(line, "ssl_certificate") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.NewReplacer(replace...).Replace(strings.Join(kept, ""))
 }
 
 // awaitListener waits until somebody listens on address.
