@@ -93,18 +93,20 @@ func TestFloodOfUnknownKIDsAtAFleet(t *testing.T) {
 		cold(t, tenant, fleet)
 		before := tenant.JWKSRequests()
 		known := drive(fleet, tenant.Token())
-		answers := map[reachfive.Code]int{}
-		end := time.NewTimer(flood)
+		answers := map[string]int{}
+		end, tick := time.After(flood), time.NewTicker(5*time.Millisecond)
+		defer tick.Stop()
 		for n := 0; ; n++ {
 			select {
-			case <-end.C:
+			case <-end:
 				fetches = tenant.JWKSRequests() - before
 				known.end(t, t.Name(), fetches, " fetches in ", flood, " of made-up kids: ", answers)
 				assert.Zero(t, answers[""])
 				return fetches
-			default:
+			case <-tick.C:
 			}
-			answers[verdict(fleet[n%len(fleet)], tenant.Token(reachfivetest.WrongKey(), reachfivetest.KID(fmt.Sprint("junk", n))))]++
+			junk := tenant.Token(reachfivetest.WrongKey(), reachfivetest.KID(fmt.Sprint("junk", n)))
+			answers[string(verdict(fleet[n%len(fleet)], junk))]++
 		}
 	}
 	t.Run("without a store", func(t *testing.T) {
