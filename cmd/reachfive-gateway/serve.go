@@ -42,12 +42,13 @@ func (f configFlag) load(lookup config.LookupEnv, log *slog.Logger, options ...r
 	late := new(fleet.LateCheck)
 	if cfg.Redis != nil {
 		options = append(options, reachfive.WithChecks(late.Check))
+		if l.fleet = fleet.New(cfg.Redis, problems, lookup, log); l.fleet != nil {
+			options = append(options, l.fleet.Options()...)
+		}
 	}
 	l.policies = policy.Build(cfg, problems, lookup, options...)
-	if cfg.Redis != nil && len(l.issuers()) > 0 {
-		if l.fleet = fleet.New(cfg.Redis, l.issuers(), problems, lookup, log); l.fleet != nil {
-			late.Set(l.fleet.SignOuts().Check())
-		}
+	if issuers := l.issuers(); l.fleet != nil && len(issuers) > 0 && l.fleet.Follow(issuers, problems) {
+		late.Set(l.fleet.SignOuts().Check())
 	}
 	if cfg.Decision != nil && cfg.Decision.TLS != nil {
 		serve.CheckTLS(*cfg.Decision.TLS, "decision", problems)

@@ -62,6 +62,7 @@ redis:
   tls: true
   ca_file: ca.pem
   prefix: shop
+  shared_keys: {enabled: true, record_key_files: [record-key]}
   sign_outs:
     {retention: 24h, max_silence: 1m, max_entries: 1000, replicas: 1, sign_in_from_iat: true, insecure_fail_open: true}
 limits: {connections: 100, header_bytes: 16384}
@@ -112,7 +113,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	assert.Zero(t, cfg.TokenCache)
 	assert.Equal(t, &config.Redis{
 		Addresses: []string{"redis.internal:6379"}, MasterName: "main", Username: "gateway", PasswordFile: "redis-password", Database: 2,
-		TLS: true, CAFile: "ca.pem", Prefix: "shop", SignOuts: config.SignOuts{
+		TLS: true, CAFile: "ca.pem", Prefix: "shop", SharedKeys: config.SharedKeys{Enabled: true, RecordKeyFiles: []string{"record-key"}}, SignOuts: config.SignOuts{
 			Retention: 24 * time.Hour, MaxSilence: time.Minute, MaxEntries: 1000, Replicas: 1, SignInFromIAT: true, InsecureFailOpen: true,
 		},
 	}, cfg.Redis)

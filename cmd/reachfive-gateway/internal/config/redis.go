@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,17 +14,24 @@ import (
 
 // Redis is the Redis or Valkey deployment that all gateways share.
 type Redis struct {
-	Addresses         []string `yaml:"addresses" required:"true" help:"host:port of the server, of all sentinels, or of some nodes of a cluster"`
-	MasterName        string   `yaml:"master_name" help:"Sentinel: the name of the master"`
-	Username          string   `yaml:"username" help:"ACL user; reading sign-outs needs no right to write them"`
-	PasswordFile      string   `yaml:"password_file" help:"file with the password; must not be accessible to others"`
-	PasswordEnv       string   `yaml:"password_env" help:"environment variable with the password"`
-	Database          int      `yaml:"database" default:"0" help:"number of the database"`
-	TLS               bool     `yaml:"tls" default:"false" help:"connect with TLS; required beyond loopback"`
-	CAFile            string   `yaml:"ca_file" help:"PEM file with the authorities to trust, instead of the system's"`
-	InsecurePlaintext bool     `yaml:"insecure_plaintext" default:"false" help:"connect beyond loopback without TLS or without a password: whoever can write sign-outs can end them"`
-	Prefix            string   `yaml:"prefix" default:"reachfive" help:"what every key name starts with"`
-	SignOuts          SignOuts `yaml:"sign_outs" help:"sign-outs: tokens of users who were signed out are refused"`
+	Addresses         []string   `yaml:"addresses" required:"true" help:"host:port of the server, of all sentinels, or of some nodes of a cluster"`
+	MasterName        string     `yaml:"master_name" help:"Sentinel: the name of the master"`
+	Username          string     `yaml:"username" help:"ACL user; see docs/fleet.md for the rights it needs"`
+	PasswordFile      string     `yaml:"password_file" help:"file with the password; must not be accessible to others"`
+	PasswordEnv       string     `yaml:"password_env" help:"environment variable with the password"`
+	Database          int        `yaml:"database" default:"0" help:"number of the database"`
+	TLS               bool       `yaml:"tls" default:"false" help:"connect with TLS; required beyond loopback"`
+	CAFile            string     `yaml:"ca_file" help:"PEM file with the authorities to trust, instead of the system's"`
+	InsecurePlaintext bool       `yaml:"insecure_plaintext" default:"false" help:"connect beyond loopback without TLS or without a password: whoever can write to Redis can end sign-outs and replace shared keys"`
+	Prefix            string     `yaml:"prefix" default:"reachfive" help:"what every key name starts with"`
+	SharedKeys        SharedKeys `yaml:"shared_keys" help:"one gateway fetches the keys of a tenant for all"`
+	SignOuts          SignOuts   `yaml:"sign_outs" help:"sign-outs: tokens of users who were signed out are refused"`
+}
+
+// SharedKeys are the options of reachfiveredis.Keys.
+type SharedKeys struct {
+	Enabled        bool     `yaml:"enabled" default:"false" help:"share the keys; the Redis user then needs the right to write them, and whoever has it can sign in as anyone"`
+	RecordKeyFiles []string `yaml:"record_key_files" help:"files with 32 random bytes or more each, the same on all gateways; records are signed with the first and verified with all"`
 }
 
 // SignOuts are the options of package reachfiveredis.
@@ -59,6 +67,9 @@ func (r *Redis) check(p *Problems) {
 	if r.CAFile != "" && !r.TLS {
 		p.Add("redis.ca_file", "has no effect without tls: true")
 	}
+	if len(r.SharedKeys.RecordKeyFiles) > 0 && !r.SharedKeys.Enabled {
+		p.Add("redis.shared_keys.record_key_files", "has no effect without enabled: true")
+	}
 	if r.Database < 0 {
 		p.Add("redis.database", "want 0 or more, not %d", r.Database)
 	}
@@ -81,6 +92,19 @@ func (r *Redis) Password(lookup LookupEnv) (password, key string, err error) {
 		return password, "redis.password_env", err
 	}
 	return "", "", nil
+}
+
+// RecordKeys returns the keys that authenticate key records. An error contains
+// none of them, and names the key of the configuration that is wrong.
+func (r *Redis) RecordKeys() (keys [][]byte, key string, err error) {
+	for i, path := range r.SharedKeys.RecordKeyFiles {
+		text, err := ReadSecretFile(path)
+		if err != nil {
+			return nil, fmt.Sprintf("redis.shared_keys.record_key_files[%d]", i), err
+		}
+		keys = append(keys, bytes.TrimRight(text, "\r\n"))
+	}
+	return keys, "", nil
 }
 
 // ClientTLS is the configuration of TLS connections, nil for none.

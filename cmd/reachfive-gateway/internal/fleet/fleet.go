@@ -14,15 +14,16 @@ import (
 	"github.com/reachfive-community/reachfive/reachfiveredis"
 )
 
-// Fleet is the sign-outs that a Redis holds.
+// Fleet is what a Redis holds: the sign-outs, and the keys if they are shared.
 type Fleet struct {
+	cfg      *config.Redis
 	store    *reachfiveredis.Store
-	signOuts *reachfiveredis.SignOuts
+	signOuts *reachfiveredis.SignOuts // nil before Follow
 }
 
-// New makes a Fleet for the users of issuers, or adds what is wrong to problems
-// and returns nil. It uses no network.
-func New(cfg *config.Redis, issuers []string, problems *config.Problems, lookup config.LookupEnv, log *slog.Logger) *Fleet {
+// New connects to a Redis, or adds what is wrong to problems and returns nil. It
+// uses no network.
+func New(cfg *config.Redis, problems *config.Problems, lookup config.LookupEnv, log *slog.Logger) *Fleet {
 	password, key, err := cfg.Password(lookup)
 	if err != nil {
 		problems.Add(key, "%s", err)
@@ -39,12 +40,35 @@ func New(cfg *config.Redis, issuers []string, problems *config.Problems, lookup 
 	if cfg.MasterName != "" {
 		options.SentinelUsername, options.SentinelPassword = cfg.Username, password
 	}
-	store, err := reachfiveredis.New(options, reachfiveredis.WithPrefix(cfg.Prefix), reachfiveredis.WithLogger(log))
+	opts := []reachfiveredis.Option{reachfiveredis.WithPrefix(cfg.Prefix), reachfiveredis.WithLogger(log)}
+	recordKeys, key, err := cfg.RecordKeys()
+	if err != nil {
+		problems.Add(key, "%s", err)
+		return nil
+	}
+	if len(recordKeys) > 0 {
+		opts = append(opts, reachfiveredis.WithRecordKeys(recordKeys...))
+	}
+	store, err := reachfiveredis.New(options, opts...)
 	if err != nil {
 		explain("redis", err, problems)
 		return nil
 	}
-	s := cfg.SignOuts
+	return &Fleet{cfg: cfg, store: store}
+}
+
+// Options are those of the verifiers.
+func (f *Fleet) Options() []reachfive.Option {
+	if !f.cfg.SharedKeys.Enabled {
+		return nil
+	}
+	return []reachfive.Option{reachfive.WithSharedKeyStore(f.store.Keys())}
+}
+
+// Follow makes the sign-outs of the users of issuers, or adds what is wrong to
+// problems and returns false. It uses no network.
+func (f *Fleet) Follow(issuers []string, problems *config.Problems) bool {
+	s := f.cfg.SignOuts
 	opts := []reachfiveredis.SignOutOption{
 		reachfiveredis.WithRetention(s.Retention), reachfiveredis.WithMaxSilence(s.MaxSilence), reachfiveredis.WithMaxEntries(s.MaxEntries),
 	}
@@ -57,13 +81,13 @@ func New(cfg *config.Redis, issuers []string, problems *config.Problems, lookup 
 	if s.InsecureFailOpen {
 		opts = append(opts, reachfiveredis.InsecureFailOpen())
 	}
-	signOuts, err := store.SignOuts(issuers, opts...)
+	signOuts, err := f.store.SignOuts(issuers, opts...)
 	if err != nil {
 		explain("redis.sign_outs", err, problems)
-		_ = store.Close() // nothing was opened
-		return nil
+		return false
 	}
-	return &Fleet{store: store, signOuts: signOuts}
+	f.signOuts = signOuts
+	return true
 }
 
 // explain adds every line of a joined error.
@@ -73,14 +97,19 @@ func explain(path string, err error, problems *config.Problems) {
 	}
 }
 
-// SignOuts are the sign-outs.
+// SignOuts are the sign-outs; nil before Follow.
 func (f *Fleet) SignOuts() *reachfiveredis.SignOuts { return f.signOuts }
 
 // Ready tells what hinders decisions, nil if nothing does.
 func (f *Fleet) Ready(ctx context.Context) error { return f.signOuts.Ready(ctx) }
 
 // Close ends the connections.
-func (f *Fleet) Close() error { return errors.Join(f.signOuts.Close(), f.store.Close()) }
+func (f *Fleet) Close() error {
+	if f.signOuts == nil {
+		return f.store.Close()
+	}
+	return errors.Join(f.signOuts.Close(), f.store.Close())
+}
 
 // LateCheck is a Check for verifiers that are made before the sign-outs of
 // their issuers. It must be set before a token is verified.

@@ -22,20 +22,26 @@ func TestMistakesAboutRedisStandAtTheirKey(t *testing.T) {
 	t.Parallel()
 	exposed := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(exposed, []byte("s3cret"), 0o604))
+	short := filepath.Join(t.TempDir(), "record-key")
+	require.NoError(t, os.WriteFile(short, []byte("s3cret"), 0o600))
 	for redis, want := range map[string]string{
-		"password_env: NONE":                        "redis.password_env: the environment variable NONE is not set",
-		"password_file: /nowhere":                   "redis.password_file: there is no such file",
-		"password_file: " + exposed:                 "redis.password_file: others have access to the file (mode 0604); run chmod o-rwx on it",
-		"tls: true, ca_file: " + exposed:            "redis.ca_file: the file has no certificate in PEM form",
-		"sign_outs: {retention: 1s}":                "redis.sign_outs: ",
-		"sign_outs: {max_silence: 1s}":              "redis.sign_outs: ",
-		"prefix: \"a{b\"":                           "redis",
-		"database: 3, addresses: [\"127.0.0.1:1\"]": "the key stands twice",
+		"password_env: NONE":                                                  "redis.password_env: the environment variable NONE is not set",
+		"password_file: /nowhere":                                             "redis.password_file: there is no such file",
+		"password_file: " + exposed:                                           "redis.password_file: others have access to the file (mode 0604); run chmod o-rwx on it",
+		"tls: true, ca_file: " + exposed:                                      "redis.ca_file: the file has no certificate in PEM form",
+		"shared_keys: {enabled: true, record_key_files: [/nowhere]}":          "redis.shared_keys.record_key_files[0]: there is no such file",
+		"shared_keys: {enabled: true, record_key_files: [\"" + short + "\"]}": "redis: a record key has at least 32 bytes",
+		"shared_keys: {record_key_files: [\"" + short + "\"]}":                "redis.shared_keys.record_key_files: has no effect without enabled: true",
+		"sign_outs: {retention: 1s}":                                          "redis.sign_outs: ",
+		"sign_outs: {max_silence: 1s}":                                        "redis.sign_outs: ",
+		"prefix: \"a{b\"":                                                     "redis",
+		"database: 3, addresses: [\"127.0.0.1:1\"]":                           "the key stands twice",
 	} {
 		_, problems := config.Parse([]byte("version: 1\ndecision: {address: \"127.0.0.1:0\"}\ntenants: {m: {domain: a.b, client_ids: [c]}}\npolicies: {p: {tenants: [m]}}\nredis: {addresses: [\"127.0.0.1:1\"], " + redis + "}\n"))
 		cfg, _ := config.Parse([]byte("version: 1\nredis: {addresses: [\"127.0.0.1:1\"], " + redis + "}\n"))
-		f := fleet.New(cfg.Redis, []string{"https://a.b"}, problems, func(string) (string, bool) { return "", false }, slog.New(slog.DiscardHandler))
+		f := fleet.New(cfg.Redis, problems, func(string) (string, bool) { return "", false }, slog.New(slog.DiscardHandler))
 		if f != nil {
+			f.Follow([]string{"https://a.b"}, problems)
 			require.NoError(t, f.Close())
 		}
 		require.Error(t, problems.Err(), redis)
