@@ -1,13 +1,25 @@
-// Package reachfiveredis signs users out of every process that verifies their ID
-// tokens, over Redis 7.0 or later, or Valkey.
+// Package reachfiveredis connects processes that verify ID tokens, over Redis 7.0
+// or later, or Valkey: they share one fetch of the tenant's keys, and all of them
+// refuse a user who was signed out. Each of the two can be used without the other.
+//
+// # Keys
+//
+// Keys shares the keys: one process fetches them for all.
+//
+//	store, err := reachfiveredis.New(&redis.UniversalOptions{Addrs: []string{"redis.internal:6379"}})
+//	...
+//	v, err := reachfive.New("acme.reach5.net", clientID, reachfive.WithSharedKeyStore(store.Keys()))
+//
+// While Redis is down, each process fetches the keys by itself. Whoever can write
+// the records can sign in as anyone, unless WithRecordKeys signs them.
+//
+// # Sign-outs
 //
 // An ID token is valid until it expires, for up to 24 hours, and nothing in it
 // changes when a user is signed out. SignOuts keeps the sign-outs of the last 30
 // days in one Redis Stream and in the memory of each process, and refuses the
 // tokens that they concern:
 //
-//	store, err := reachfiveredis.New(&redis.UniversalOptions{Addrs: []string{"redis.internal:6379"}})
-//	...
 //	signOuts, err := store.SignOuts([]string{"https://acme.reach5.net"})
 //	...
 //	v, err := reachfive.New("acme.reach5.net", clientID, reachfive.WithChecks(signOuts.Check()))
@@ -20,7 +32,7 @@
 // Initialize a new store once with SignOuts.Init. Without it nothing is decided,
 // so that a wrong or an emptied database is noticed.
 //
-// # What is promised
+// # What is promised for sign-outs
 //
 // While the store answers, every process refuses a signed-out user within 3 s of
 // SignOut returning. The decision comes from memory and uses no network. While

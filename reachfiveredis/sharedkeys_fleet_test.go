@@ -66,19 +66,29 @@ func (f *traffic) end(t *testing.T, row string, figures ...any) {
 }
 
 // everyVerdict waits until all verifiers say want of a token. It tells how long
-// that took, and all verdicts that there were.
+// that took, and all verdicts that there were. A fetch of a verifier that waited
+// for Redis longer than 200 ms, on a busy machine, is not shared: after each 15 s
+// another one fetches.
 func everyVerdict(t *testing.T, fleet []*reachfive.Verifier, token string, want reachfive.Code) (took time.Duration, seen []reachfive.Code) {
 	t.Helper()
 	begun, codes := time.Now(), map[reachfive.Code]bool{}
-	missing := slices.Clone(fleet)
-	require.Eventually(t, func() bool {
+	missing, refreshed := slices.Clone(fleet), 0
+	for len(missing) > 0 {
+		if time.Since(begun) > 2*patience {
+			status := missing[0].Status()
+			require.Fail(t, "not everywhere", "want %q; %d of %d say %q; one of them has %+v", string(want), len(missing), len(fleet), string(verdict(missing[0], token)), status)
+		}
 		missing = slices.DeleteFunc(missing, func(v *reachfive.Verifier) bool {
 			code := verdict(v, token)
 			codes[code] = true
 			return code == want
 		})
-		return len(missing) == 0
-	}, 2*patience, 20*time.Millisecond, "want %q", want)
+		if again := int(time.Since(begun) / (15 * time.Second)); again > refreshed {
+			refreshed = again
+			require.NoError(t, fleet[again].Refresh(t.Context()))
+		}
+		pauseFor(20 * time.Millisecond)
+	}
 	return time.Since(begun), slices.Sorted(maps.Keys(codes))
 }
 
@@ -154,17 +164,10 @@ func TestLifetimeOfAFleetIsOneFetch(t *testing.T) {
 	server.admin(t, "CONFIG", "RESETSTAT")
 	known := drive(fleet, tenant.Token())
 	pauseFor(110 * time.Second)
-	stats := server.admin(t, "INFO", "commandstats")
-	known.end(t, "two lifetimes of a minute", tenant.JWKSRequests(), " fetches; calls of scripts in 110 s: ", calls(stats, "evalsha"))
+	asked := scripts(t, server)
+	known.end(t, "two lifetimes of a minute", tenant.JWKSRequests(), " fetches; scripts in 110 s: ", asked)
 	assert.Greater(t, tenant.JWKSRequests(), 1)
 	assert.Less(t, tenant.JWKSRequests(), fleetSize/4)
-}
-
-// calls is how often a command was called, as INFO commandstats tells.
-func calls(stats, command string) string {
-	_, rest, _ := strings.Cut(stats, "cmdstat_"+command+":calls=")
-	n, _, _ := strings.Cut(rest, ",")
-	return n
 }
 
 // TestFaultsOfTheStoreRefuseNoKnownKeyInAFleet hurts the store in all ways. Known

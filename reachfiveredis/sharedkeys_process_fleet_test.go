@@ -61,7 +61,7 @@ func TestChildVerifier(t *testing.T) {
 	fmt.Println("ready")
 	tokens := bufio.NewScanner(os.Stdin)
 	for tokens.Scan() {
-		fmt.Println("verdict", verdict(v, tokens.Text()))
+		fmt.Println("verdict", string(verdict(v, tokens.Text())))
 	}
 }
 

@@ -76,12 +76,20 @@ func cold(t *testing.T, tenant *reachfivetest.Tenant, fleet []*reachfive.Verifie
 	return time.Since(begun)
 }
 
+// scripts tells how many scripts the server has run, and how long one took.
+func scripts(t *testing.T, server *redisProcess) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(server.admin(t, "INFO", "commandstats"), "cmdstat_evalsha:")
+	stats, _, _ := strings.Cut(rest, ",rejected")
+	return stats
+}
+
 func TestColdStartOfAHundredVerifiersIsOneFetch(t *testing.T) {
 	t.Parallel()
 	server, tenant := startRedis(t), reachfivetest.NewTenant(t)
 	tenant.SetDelay(300 * time.Millisecond)
 	took := cold(t, tenant, replicas(t, fleetSize, tenant, server.options()))
-	t.Logf("%d first requests: %d fetch of 300 ms, all answered after %v", fleetSize, tenant.JWKSRequests(), took)
+	t.Logf("%d first requests: %d fetch of 300 ms, all answered after %v; scripts: %s", fleetSize, tenant.JWKSRequests(), took, scripts(t, server))
 	assert.Equal(t, 1, tenant.JWKSRequests())
 }
 
