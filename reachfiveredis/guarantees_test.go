@@ -213,7 +213,7 @@ func TestDocumentedACLUsersMayDoTheirPartAndNoMore(t *testing.T) {
 		server.admin(t, "DEL", keyPrefix+"pause", keyPrefix+"unknown")
 		k := keysOf(t, as(name))
 		publish(t, k, ask(t, k, "unknown_kid", 0).lease, "keys")
-		require.NoError(t, k.Release(t.Context(), keysName, ask(t, k, "first", 0).lease, time.Minute, "status 503"))
+		release(t, k, ask(t, k, "first", 0).lease, time.Minute, "status 503")
 		require.Positive(t, ask(t, k, "first", 0).wait)
 	}
 	require.NoError(t, realSignOuts(t, as("verifier")).Ready(t.Context()))

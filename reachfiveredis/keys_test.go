@@ -53,23 +53,36 @@ func tryAsk(k *reachfiveredis.Keys, cause string, youngerThan time.Duration) (a 
 	return answer{string(record), age, lease, wait, reason}, err
 }
 
-// ask repeats a call that failed: on a busy machine 200 ms may be too short.
-func ask(t *testing.T, k *reachfiveredis.Keys, cause string, youngerThan time.Duration) (a answer) {
+// insist repeats a call that failed: on a busy machine 200 ms may be too short.
+func insist(t *testing.T, call func() error) {
 	t.Helper()
 	var err error
 	for range 20 {
-		if a, err = tryAsk(k, cause, youngerThan); err == nil {
-			return a
+		if err = call(); err == nil {
+			return
 		}
 	}
-	require.NoError(t, err)
+	assert.NoError(t, err)
+}
+
+func ask(t *testing.T, k *reachfiveredis.Keys, cause string, youngerThan time.Duration) (a answer) {
+	t.Helper()
+	insist(t, func() (err error) { a, err = tryAsk(k, cause, youngerThan); return err })
 	return a
 }
 
 func publish(t *testing.T, k *reachfiveredis.Keys, lease, record string) {
 	t.Helper()
-	require.NotEmpty(t, lease)
-	require.NoError(t, k.Publish(t.Context(), keysName, lease, []byte(record), time.Hour, 2*time.Hour))
+	assert.NotEmpty(t, lease)
+	insist(t, func() error {
+		return k.Publish(context.Background(), keysName, lease, []byte(record), time.Hour, 2*time.Hour)
+	})
+}
+
+func release(t *testing.T, k *reachfiveredis.Keys, lease string, pause time.Duration, reason string) {
+	t.Helper()
+	assert.NotEmpty(t, lease)
+	insist(t, func() error { return k.Release(context.Background(), keysName, lease, pause, reason) })
 }
 
 func TestOneProcessOfManyGetsTheRightToFetch(t *testing.T) {
@@ -89,7 +102,7 @@ func TestOneProcessOfManyGetsTheRightToFetch(t *testing.T) {
 					return
 				case a.lease != "":
 					fetches.Add(1)
-					assert.NoError(t, k.Publish(context.Background(), keysName, a.lease, []byte("keys"), time.Hour, time.Hour))
+					publish(t, k, a.lease, "keys")
 				}
 			}
 		})
@@ -109,7 +122,7 @@ func TestRecordStandsOnlyForAFetchThatWasAskedForEarlier(t *testing.T) {
 
 	unknown := ask(t, k, "unknown_kid", 0)
 	require.NotEmpty(t, unknown.lease, "the record is older than the token")
-	require.NoError(t, k.Release(t.Context(), keysName, unknown.lease, 0, ""))
+	release(t, k, unknown.lease, 0, "")
 	again := ask(t, k, "unknown_kid", 0)
 	assert.Empty(t, again.lease, "once in 10 s")
 	assert.Empty(t, again.reason)
@@ -144,7 +157,7 @@ func TestPauseOfTheProviderBindsAllButRefresh(t *testing.T) {
 	server := startRedis(t)
 	k, other := keysOf(t, server.options()), keysOf(t, server.options())
 	lease := ask(t, k, "first", time.Hour).lease
-	require.NoError(t, k.Release(t.Context(), keysName, lease, time.Minute, "status 503: too many"))
+	release(t, k, lease, time.Minute, "status 503: too many")
 	paused := ask(t, other, "first", time.Hour)
 	assert.Equal(t, "status 503: too many", paused.reason)
 	assert.InDelta(t, time.Minute, paused.wait, float64(30*time.Second))
@@ -166,7 +179,7 @@ func TestRightToFetchThatHasEndedChangesNothing(t *testing.T) {
 	assert.Empty(t, next.record)
 	assert.NotEmpty(t, next.lease)
 	publish(t, k, late, "late")
-	require.NoError(t, k.Release(t.Context(), keysName, late, time.Minute, "status 503"))
+	release(t, k, late, time.Minute, "status 503")
 	assert.Equal(t, answer{}, ask(t, k, "first", time.Hour), "another's right stands")
 	publish(t, k, next.lease, "keys")
 	assert.Equal(t, "keys", ask(t, k, "first", time.Hour).record)
@@ -178,7 +191,7 @@ func TestEveryKeyHasATTL(t *testing.T) {
 	server := startRedis(t)
 	k := keysOf(t, server.options())
 	publish(t, k, ask(t, k, "unknown_kid", 0).lease, "keys")
-	require.NoError(t, k.Release(t.Context(), keysName, ask(t, k, "first", 0).lease, time.Minute, "status 503"))
+	release(t, k, ask(t, k, "first", 0).lease, time.Minute, "status 503")
 	require.NotEmpty(t, ask(t, k, "asked", 0).lease)
 	for _, name := range []string{"record", "lease", "pause", "unknown"} {
 		ttl := server.admin(t, "PTTL", keyPrefix+name)

@@ -15,10 +15,10 @@ import (
 
 func TestGatewaysShareTheKeysThatOneHasFetched(t *testing.T) {
 	t.Parallel()
-	for settings, fetches := range map[string]int{
-		"":                               3,
-		", shared_keys: {enabled: true}": 1,
-		", shared_keys: {enabled: true, record_key_files: [" + file(t, "key", strings.Repeat("k", 32)) + "]}": 1,
+	for settings, shares := range map[string]bool{
+		"":                               false,
+		", shared_keys: {enabled: true}": true,
+		", shared_keys: {enabled: true, record_key_files: [" + file(t, "key", strings.Repeat("k", 32)) + "]}": true,
 	} {
 		t.Run(settings, func(t *testing.T) {
 			t.Parallel()
@@ -29,7 +29,8 @@ func TestGatewaysShareTheKeysThatOneHasFetched(t *testing.T) {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
 			client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
-			for range 3 {
+			start := func() (fetches int) {
+				before := tenant.JWKSRequests()
 				s := serveConfig(t, config)
 				require.Eventually(t, func() bool {
 					response, _, err := gatewaytest.Get(t.Context(), client, s.addresses["decision"]+"/auth/api", tenant.Token())
@@ -38,8 +39,15 @@ func TestGatewaysShareTheKeysThatOneHasFetched(t *testing.T) {
 				}, 30*time.Second, 10*time.Millisecond)
 				code, _ := s.stop()
 				require.Equal(t, exitOK, code)
+				return tenant.JWKSRequests() - before
 			}
-			assert.Equal(t, fetches, tenant.JWKSRequests())
+			require.Equal(t, 1, start())
+			// On a busy machine Redis may not answer in the 200 ms that a gateway waits.
+			shared := false
+			for range 3 {
+				shared = shared || start() == 0
+			}
+			assert.Equal(t, shares, shared)
 		})
 	}
 }
