@@ -61,120 +61,90 @@ func (c claim) wireName() string {
 	}[c]
 }
 
-// claimOf returns the claim of a member's name, and whether the name is in the
-// camelCase spelling that ReachFive's browser SDK uses.
-func claimOf(name []byte) (c claim, camel bool) {
+// claimOf returns the claim of a member's name, in the spelling on the wire or in
+// the camelCase one that ReachFive's browser SDK uses.
+func claimOf(name []byte) claim {
 	switch string(name) {
 	case "iss":
-		return claimIss, false
+		return claimIss
 	case "aud":
-		return claimAud, false
+		return claimAud
 	case "azp":
-		return claimAzp, false
+		return claimAzp
 	case "exp":
-		return claimExp, false
+		return claimExp
 	case "iat":
-		return claimIat, false
+		return claimIat
 	case "nbf":
-		return claimNbf, false
-	case "auth_time":
-		return claimAuthTime, false
-	case "authTime":
-		return claimAuthTime, true
+		return claimNbf
+	case "auth_time", "authTime":
+		return claimAuthTime
 	case "sub":
-		return claimSub, false
+		return claimSub
 	case "email":
-		return claimEmail, false
-	case "email_verified":
-		return claimEmailVerified, false
-	case "emailVerified":
-		return claimEmailVerified, true
-	case "phone_number":
-		return claimPhoneNumber, false
-	case "phoneNumber":
-		return claimPhoneNumber, true
-	case "phone_number_verified":
-		return claimPhoneNumberVerified, false
-	case "phoneNumberVerified":
-		return claimPhoneNumberVerified, true
-	case "updated_at":
-		return claimUpdatedAt, false
-	case "updatedAt":
-		return claimUpdatedAt, true
+		return claimEmail
+	case "email_verified", "emailVerified":
+		return claimEmailVerified
+	case "phone_number", "phoneNumber":
+		return claimPhoneNumber
+	case "phone_number_verified", "phoneNumberVerified":
+		return claimPhoneNumberVerified
+	case "updated_at", "updatedAt":
+		return claimUpdatedAt
 	case "nonce":
-		return claimNonce, false
-	case "at_hash":
-		return claimAtHash, false
-	case "atHash":
-		return claimAtHash, true
+		return claimNonce
+	case "at_hash", "atHash":
+		return claimAtHash
 	case "acr":
-		return claimACR, false
+		return claimACR
 	case "amr":
-		return claimAMR, false
-	case "auth_type":
-		return claimAuthType, false
-	case "authType":
-		return claimAuthType, true
-	case "new_user":
-		return claimNewUser, false
-	case "newUser":
-		return claimNewUser, true
+		return claimAMR
+	case "auth_type", "authType":
+		return claimAuthType
+	case "new_user", "newUser":
+		return claimNewUser
 	case "name":
-		return claimName, false
-	case "given_name":
-		return claimGivenName, false
-	case "givenName":
-		return claimGivenName, true
-	case "family_name":
-		return claimFamilyName, false
-	case "familyName":
-		return claimFamilyName, true
-	case "middle_name":
-		return claimMiddleName, false
-	case "middleName":
-		return claimMiddleName, true
+		return claimName
+	case "given_name", "givenName":
+		return claimGivenName
+	case "family_name", "familyName":
+		return claimFamilyName
+	case "middle_name", "middleName":
+		return claimMiddleName
 	case "nickname":
-		return claimNickname, false
-	case "preferred_username":
-		return claimPreferredUsername, false
-	case "preferredUsername":
-		return claimPreferredUsername, true
+		return claimNickname
+	case "preferred_username", "preferredUsername":
+		return claimPreferredUsername
 	case "gender":
-		return claimGender, false
+		return claimGender
 	case "birthdate":
-		return claimBirthdate, false
+		return claimBirthdate
 	case "locale":
-		return claimLocale, false
+		return claimLocale
 	case "zoneinfo":
-		return claimZoneinfo, false
+		return claimZoneinfo
 	case "website":
-		return claimWebsite, false
+		return claimWebsite
 	case "picture":
-		return claimPicture, false
+		return claimPicture
 	case "profile":
-		return claimProfile, false
+		return claimProfile
 	case "address":
-		return claimAddress, false
-	case "custom_identifier":
-		return claimCustomIdentifier, false
-	case "customIdentifier":
-		return claimCustomIdentifier, true
-	case "external_id":
-		return claimExternalID, false
-	case "externalId":
-		return claimExternalID, true
-	case "custom_fields":
-		return claimCustomFields, false
-	case "customFields":
-		return claimCustomFields, true
+		return claimAddress
+	case "custom_identifier", "customIdentifier":
+		return claimCustomIdentifier
+	case "external_id", "externalId":
+		return claimExternalID
+	case "custom_fields", "customFields":
+		return claimCustomFields
 	case "events":
-		return claimEvents, false
+		return claimEvents
 	case "scope":
-		return claimScope, false
+		return claimScope
 	case "scp":
-		return claimScp, false
+		return claimScp
 	case "client_id":
-		return claimClientID, false
+		return claimClientID
 	}
-	return noClaim, false
+	return noClaim
 }

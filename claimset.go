@@ -2,6 +2,7 @@ package reachfive
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ type claimSet struct {
 	payload string
 	escapes bool // payload contains a backslash
 	values  [claims]span
-	wire    [claims]bool // the value has the claim's wire name
+	wire    [claims]bool // the value has the wire name of a claim with two spellings
 	aud     stringArray
 	amr     stringArray
 }
@@ -42,11 +43,12 @@ func (p *claimSet) read(r *objectReader, payload []byte) error {
 		if err != nil {
 			return refuse(CodeMalformedToken)
 		}
-		c, camel := claimOf(name)
+		c := claimOf(name)
 		if c == noClaim || p.wire[c] { // no spelling occurs twice
 			continue
 		}
-		p.values[c], p.wire[c] = value, !camel
+		// Where a claim has two spellings, the one on the wire has underscores.
+		p.values[c], p.wire[c] = value, slices.Contains(name, '_')
 		switch c {
 		case claimAud:
 			p.aud = stringArray{append(p.aud.items, r.strings...), r.allStrings}
