@@ -30,12 +30,9 @@ func parseDomain(domain string) (string, error) {
 	if strings.Contains(host, "://") {
 		return "", errors.New("want a host name, or https:// before it")
 	}
-	if strings.ContainsAny(host, "/?#@") {
-		return "", errors.New("want host or host:port, without user information, path, query and fragment")
-	}
 	u, err := url.Parse("https://" + host)
 	if err != nil || u.Host != host {
-		return "", errors.New("want host or host:port")
+		return "", errors.New("want host or host:port, without user information, path, query and fragment")
 	}
 	name, port := u.Hostname(), u.Port()
 	if strings.HasSuffix(host, ":") || port != "" && !validPort(port) {
@@ -54,8 +51,8 @@ func parseDomain(domain string) (string, error) {
 }
 
 func validPort(port string) bool {
-	n, err := strconv.ParseUint(port, 10, 16)
-	return err == nil && n > 0 && port[0] != '0'
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && port[0] != '0'
 }
 
 // validHostName reports whether name is a host name (RFC 1123 section 2.1).
@@ -81,7 +78,7 @@ func validHostName(name string) bool {
 // answer over http could choose the keys, so http is for loopback only.
 func jwksURLError(rawURL string, loopbackHTTP bool) error {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Host == "" || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" {
 		return errors.New("want an https URL")
 	}
 	if u.Fragment != "" {

@@ -241,10 +241,8 @@ func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok && e != nil {
 		return e.Code
 	}
-	if c, ok := errors.AsType[Code](err); ok {
-		return c
-	}
-	return ""
+	code, _ := errors.AsType[Code](err)
+	return code
 }
 
 // formatRedacted prints text for any verb, quoted for %q.

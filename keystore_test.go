@@ -134,7 +134,7 @@ func TestKeyFileStoreRemovesWhatADeadProcessHasLeft(t *testing.T) {
 	directory := filepath.Dir(path)
 	for name, age := range map[string]time.Duration{
 		".keys.json.123.tmp": time.Hour, ".keys.json.456.tmp": 0, ".other.json.789.tmp": time.Hour,
-		".keys.json.notes.tmp": time.Hour, "keys.json.tmp": time.Hour,
+		".keys.json.notes.tmp": time.Hour, "keys.json.tmp": time.Hour, "123.tmp": time.Hour, ".keys.json.123": time.Hour,
 	} {
 		file := filepath.Join(directory, name)
 		require.NoError(t, os.WriteFile(file, nil, 0o600))
@@ -142,7 +142,9 @@ func TestKeyFileStoreRemovesWhatADeadProcessHasLeft(t *testing.T) {
 		require.NoError(t, os.Chtimes(file, then, then))
 	}
 	require.NoError(t, reachfive.FileKeyStore(path).Save(t.Context(), []byte("record")))
-	assert.Equal(t, []string{".keys.json.456.tmp", ".keys.json.notes.tmp", ".other.json.789.tmp", "keys.json", "keys.json.tmp"}, list())
+	assert.Equal(t, []string{
+		".keys.json.123", ".keys.json.456.tmp", ".keys.json.notes.tmp", ".other.json.789.tmp", "123.tmp", "keys.json", "keys.json.tmp",
+	}, list())
 }
 
 // A directory or a link of such a name is nothing that a process of ours has

@@ -41,6 +41,9 @@ func TestNewNamesTheOptionThatIsWrong(t *testing.T) {
 		{"domain with a hyphen first", "-acme.net", "client", nil, "domain"},
 		{"domain with a hyphen last", "acme-.net", "client", nil, "domain"},
 		{"domain beyond ASCII", "acmé.net", "client", nil, "domain"},
+		{"domain with a plus sign", "a+b.net", "client", nil, "domain"},
+		{"domain with a brace", "a{b.net", "client", nil, "domain"},
+		{"domain of an address with a zone", "[fe80::1%25eth0]:9443", "client", nil, "domain"},
 		{"domain with an underscore", "ac_me.net", "client", nil, "domain"},
 		{"domain with a label of 64 bytes", strings.Repeat("a", 64) + ".net", "client", nil, "domain"},
 		{"domain of more than 253 bytes", strings.Repeat("a.", 127) + "net", "client", nil, "domain"},
@@ -104,9 +107,11 @@ func TestNewReportsAllMistakesAtOnce(t *testing.T) {
 	for _, option := range []string{"domain", "clientID", "WithLeeway", "WithIssuer", "WithClientSecret"} {
 		assert.Contains(t, err.Error(), "reachfive: "+option+": ")
 	}
+	assert.ErrorContains(t, err, "want 0 to 5m0s, got -1ns")
 }
 
 func TestNewTakesADomainAsPeopleWriteIt(t *testing.T) {
+	label := strings.Repeat("a", 63)
 	longest := strings.Repeat(strings.Repeat("a", 62)+".", 4) + "a" // 253 bytes
 	for domain, issuer := range map[string]string{
 		"acme.reach5.net":          "https://acme.reach5.net",
@@ -120,6 +125,8 @@ func TestNewTakesADomainAsPeopleWriteIt(t *testing.T) {
 		"127.0.0.1:9443":           "https://127.0.0.1:9443",
 		"[::1]:9443":               "https://[::1]:9443",
 		"xn--acm-dma.net":          "https://xn--acm-dma.net",
+		"0a9.b0-9z.net":            "https://0a9.b0-9z.net",
+		label + ".net":             "https://" + label + ".net",
 		longest:                    "https://" + longest,
 	} {
 		v, err := reachfive.New(domain, "client")

@@ -1,6 +1,7 @@
 package reachfive
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -178,7 +179,7 @@ func memberPath(t reflect.Type, tokens func(yield func(string) bool)) string {
 func fieldType(t reflect.Type, name string) reflect.Type {
 	for _, field := range reflect.VisibleFields(t) {
 		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if tag == name || tag == "" && field.IsExported() && field.Name == name {
+		if field.IsExported() && name == cmp.Or(tag, field.Name) {
 			return field.Type
 		}
 	}

@@ -40,7 +40,19 @@ func TestClaimsOfAUserMadeByHandComeFromItsFields(t *testing.T) {
 	require.NoError(t, u.Claims(&claims))
 	assert.Equal(t, map[string]any{"sub": "s", "updated_at": "2017-12-01T14:35:17.000Z"}, claims)
 	u.CustomFields = json.RawMessage("{")
-	require.ErrorIs(t, u.Claims(&claims), reachfive.CodeInvalidClaim)
+	err := u.Claims(&claims)
+	require.ErrorIs(t, err, reachfive.CodeInvalidClaim)
+	assert.ErrorContains(t, err, "the User cannot be written as JSON")
+}
+
+// Else a claim would be there that no field has, once.
+func TestClaimsOfAUserReadFromJSONComeFromItsFields(t *testing.T) {
+	t.Parallel()
+	var read reachfive.User
+	require.NoError(t, json.Unmarshal([]byte(`{"iss":"i","aud":"a","exp":2,"iat":1,"sub":"s","extra":true}`), &read))
+	var claims map[string]any
+	require.NoError(t, read.Claims(&claims))
+	assert.Equal(t, map[string]any{"iss": "i", "aud": []any{"a"}, "exp": 2.0, "iat": 1.0, "sub": "s"}, claims)
 }
 
 func TestAUserMadeByHandIsWrittenInUTC(t *testing.T) {
@@ -49,11 +61,14 @@ func TestAUserMadeByHandIsWrittenInUTC(t *testing.T) {
 	text, err := json.Marshal(&reachfive.User{UpdatedAt: time.Date(2017, 12, 1, 1, 35, 17, 218_000_000, paris)})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"updated_at":"2017-11-30T23:35:17.218Z"}`, string(text))
+	text, err = json.Marshal(&reachfive.User{UpdatedAt: time.Date(2017, 12, 1, 1, 35, 17, 200_000_000, paris)})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"updated_at":"2017-11-30T23:35:17.200Z"}`, string(text))
 }
 
 func TestClaimsNamesTheMemberThatDoesNotFit(t *testing.T) {
 	t.Parallel()
-	u := user(t, `"sub":"s","roles":["admin"],"name":"Jane Roe","\u00e9":1,"line\nfeed":1,
+	u := user(t, `"sub":"s","roles":["admin"],"name":"Jane Roe","\u00e9":1,"line\nfeed":1,"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn":1,"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn":1,
 		"custom_fields":{"points":"many","jane@example.com":"yes","orders":[{"total":1},{"total":"free"}],"a.b":{"c":"d"}}`)
 	for _, tt := range []struct {
 		name  string
@@ -87,6 +102,39 @@ func TestClaimsNamesTheMemberThatDoesNotFit(t *testing.T) {
 			Custom struct{ Points int } `json:"custom_fields"`
 			Roles  int                  `json:"roles"`
 		}), "roles"},
+		{"a field of an element of an array of two", new(struct {
+			Custom struct {
+				Orders [2]struct {
+					Total int `json:"total"`
+				} `json:"orders"`
+			} `json:"custom_fields"`
+		}), "custom_fields.orders.1.total"},
+		{"a field of a struct whose name is in another case", new(struct {
+			Custom struct {
+				Points int `json:"points"`
+			} `json:"Custom_Fields,case:ignore"`
+		}), "custom_fields"},
+		{"a field beside one of another name", new(struct {
+			Custom struct {
+				Points string `json:"other"`
+				Second int    `json:"points"`
+			} `json:"custom_fields"`
+		}), "custom_fields.points"},
+		{"an element of a map below the top", new(struct {
+			Custom map[string]struct {
+				Total int `json:"total"`
+			} `json:"custom_fields"`
+		}), "custom_fields"},
+		{"an array for the whole", new([]int), ""},
+		{"a name that is not ASCII", new(struct {
+			E string `json:"é"`
+		}), ""},
+		{"a name of 64 bytes", new(struct {
+			N string `json:"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"`
+		}), "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"},
+		{"a name of 65 bytes", new(struct {
+			N string `json:"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"`
+		}), ""},
 		{"a claim of a map", new(map[string]string), "aud"},
 		{"a field of a map's struct", new(map[string]struct {
 			Points int `json:"points"`
