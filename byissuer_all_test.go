@@ -114,6 +114,7 @@ func TestByIssuerReportsATokenThatNoVerifierIsForOnce(t *testing.T) {
 	}{
 		{"no token", "", reachfive.CodeMissingToken},
 		{"malformed", "a.b", reachfive.CodeMalformedToken},
+		{"malformed, of another issuer", a.Token(reachfivetest.Header("crit", []string{"x"}), reachfivetest.OtherIssuer()), reachfive.CodeMalformedToken},
 		{"another algorithm", a.Token(reachfivetest.RS256()), reachfive.CodeUnsupportedAlgorithm},
 		{"another issuer", a.Token(reachfivetest.OtherIssuer()), reachfive.CodeWrongIssuer},
 		{"another audience", b.Token(reachfivetest.OtherAudience()), reachfive.CodeWrongAudience},

@@ -181,6 +181,8 @@ func TestUserReadsWhatReachFiveIsKnownToVary(t *testing.T) {
 	assert.Equal(t, &reachfive.Address{}, user(t, `"sub":"s","address":{"country":33,"street_address":null,"streetAddress":"x"}`).Address)
 	assert.Nil(t, user(t, `"sub":"s","address":[]`).Address)
 	assert.Nil(t, user(t, `"sub":"s","address":["x"]`).Address)
+	assert.Nil(t, user(t, `"sub":"s","address":[null]`).Address)
+	assert.Nil(t, user(t, `"sub":"s","address":null`).Address)
 	assert.Equal(t, []string{testClient}, user(t, `"sub":"s"`).Audience)
 	bare, err := verifyPayload(t, `{"iss":"https://acme.reach5.net","aud":"AtnY5xDg4fbanentihip","exp":1512225317,"iat":1512138917,"sub":"s"}`)
 	require.NoError(t, err)

@@ -88,8 +88,8 @@ func jwksURLError(rawURL string, loopbackHTTP bool) error {
 	case "https":
 		return nil
 	case "http":
-		addr, err := netip.ParseAddr(u.Hostname())
-		if loopbackHTTP && (u.Hostname() == "localhost" || err == nil && addr.IsLoopback()) {
+		addr, _ := netip.ParseAddr(u.Hostname()) // the zero Addr for a name
+		if loopbackHTTP && (u.Hostname() == "localhost" || addr.IsLoopback()) {
 			return nil
 		}
 		return errors.New("http is only for a literal loopback address or localhost; want https")

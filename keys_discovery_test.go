@@ -92,7 +92,7 @@ func newDiscoveringFixture(t *testing.T, opts ...reachfive.Option) (*fixture, *m
 }
 
 func metadataOf(issuer, jwksURI string) string {
-	return `{"issuer":"` + issuer + `","other":[1,{"issuer":"x"}],"jwks_uri":"` + jwksURI + `"}`
+	return `{"issuer":"` + issuer + `","n":1,"other":[1,{"issuer":"x"}],"jwks_uri":"` + jwksURI + `"}`
 }
 
 func TestKeyDiscoveryFindsKeysOnAnyHTTPSHost(t *testing.T) {

@@ -76,6 +76,8 @@ func TestNewNamesTheOptionThatIsWrong(t *testing.T) {
 		{"JWKS URL of another scheme", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("ftp://a.example/jwks.json")), "WithJWKSURL"},
 		{"JWKS URL with a fragment", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("https://a.example/k#x")), "WithJWKSURL"},
 		{"JWKS URL with a port and no host", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("https://:1/x")), "WithJWKSURL"},
+		{"JWKS URL that is no URL", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("https://a b/k")), "WithJWKSURL"},
+		{"JWKS URL over http at an address that is not loopback", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("http://192.0.2.1/k")), "WithJWKSURL"},
 		{"empty JWKS URL", "acme.reach5.net", "client", option(reachfive.WithJWKSURL("")), "WithJWKSURL"},
 		{"nil client", "acme.reach5.net", "client", option(reachfive.WithHTTPClient(nil)), "WithHTTPClient"},
 		{"negative leeway", "acme.reach5.net", "client", option(reachfive.WithLeeway(-1)), "WithLeeway"},
@@ -135,6 +137,17 @@ func TestNewTakesADomainAsPeopleWriteIt(t *testing.T) {
 		assert.Equal(t, issuer, status.Issuer)
 		assert.Equal(t, issuer+"/jwks.json", status.JWKSURL)
 		assert.Equal(t, "RS256", status.Algorithm)
+	}
+}
+
+func TestNewTakesEveryClientIDOfPrintableASCII(t *testing.T) {
+	for _, id := range []string{"AtnY5xDg4fbanentihip", "!", "~", "a-b_c.d:e/f"} {
+		_, err := reachfive.New("acme.reach5.net", id)
+		assert.NoError(t, err, id)
+	}
+	for _, id := range []string{"a b", "a\x7f", "a\u00e9"} {
+		_, err := reachfive.New("acme.reach5.net", id)
+		assert.Error(t, err, id)
 	}
 }
 

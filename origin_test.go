@@ -154,6 +154,7 @@ func TestTrustedOriginsAreWrittenAsABrowserWritesThem(t *testing.T) {
 		{"https://app.example.com:443", "https://app.example.com"},
 		{"http://app.example.com:80", "http://app.example.com"},
 		{"http://app.example.com:443", "http://app.example.com:443"},
+		{"https://app.example.com:80", "https://app.example.com:80"},
 		{"https://app.example.com:08443", "https://app.example.com:8443"},
 		{"http://[::1]:3000", "http://[::1]:3000"},
 		{"https://[::1]:443", "https://[::1]"},

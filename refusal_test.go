@@ -208,6 +208,8 @@ func TestChallengesSayWhatASignInMustBring(t *testing.T) {
 		{"acr_values", &reachfive.Error{Code: reachfive.CodeInsufficientAuthentication, ACRValues: []string{"urn:a", "urn:b"}}, `, acr_values="urn:a urn:b"`},
 		{"no acr_values", &reachfive.Error{Code: reachfive.CodeInsufficientAuthentication}, ``},
 		{"an acr value to be escaped", &reachfive.Error{Code: reachfive.CodeInsufficientAuthentication, ACRValues: []string{`a"b\c`}}, `, acr_values="a\"b\\c"`},
+		{"a negative max_age", &reachfive.Error{Code: reachfive.CodeReauthenticationRequired, MaxAge: -time.Second}, ``},
+		{"acr values beside those that no list can hold", &reachfive.Error{Code: reachfive.CodeInsufficientAuthentication, ACRValues: []string{"a", "b c", "", "d\n", "e"}}, `, acr_values="a e"`},
 		{"acr values that no list can hold", &reachfive.Error{Code: reachfive.CodeInsufficientAuthentication, ACRValues: []string{"a b", "", "c\r\nSet-Cookie: x"}}, ``},
 	}
 	for _, tt := range tests {
@@ -334,5 +336,14 @@ func TestAcceptedResponsesAreTheHandlersOwn(t *testing.T) {
 		if value, ok := got.Header[name]; ok {
 			t.Errorf("%s: %q", name, value)
 		}
+	}
+}
+
+func TestChallengeOfABadTokenAsksForNoStrongerSignIn(t *testing.T) {
+	t.Parallel()
+	err := &reachfive.Error{Code: reachfive.CodeExpired, MaxAge: time.Minute, ACRValues: []string{"gold"}}
+	got := send(t, reachfive.Middleware(refuseWith(err))(http.HandlerFunc(whoAmI)), get("Bearer a.b.c"))
+	if challenge := got.Header.Get("Www-Authenticate"); !strings.HasSuffix(challenge, `error_description="expired: the token has expired"`) {
+		t.Error(challenge)
 	}
 }

@@ -106,6 +106,9 @@ func TestTokenCacheKeepsItsHotTokensThroughAFloodOfOneTimeTokens(t *testing.T) {
 		c.put(hot(n), &User{}, verifiedBy{})
 		c.get(hot(n))
 	}
+	for range 1000 { // one that comes again and again displaces none of the others
+		c.get(hot(0))
+	}
 	for n := range 20_000 { // twenty times the room, and no hot one is used
 		c.put(digestOf(1_000_000+n), &User{}, verifiedBy{})
 	}
@@ -127,11 +130,6 @@ func TestTokenCacheLeavesNewcomersRoomToComeAgain(t *testing.T) {
 		protected += c.shards[i].protected.len
 	}
 	assert.Equal(t, 75, protected)
-	for range 100 { // one that comes again and again displaces none of the others
-		c.get(digestOf(99))
-	}
-	assert.Equal(t, 75, c.shards[0].protected.len)
-	assert.Equal(t, 25, c.shards[0].probation.len)
 	for n := range 25 {
 		c.put(digestOf(1000+n), &User{}, verifiedBy{})
 	}

@@ -69,7 +69,7 @@ func TestAUserMadeByHandIsWrittenInUTC(t *testing.T) {
 func TestClaimsNamesTheMemberThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	u := user(t, `"sub":"s","roles":["admin"],"name":"Jane Roe","\u00e9":1,"line\nfeed":1,"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn":1,"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn":1,
-		"custom_fields":{"points":"many","jane@example.com":"yes","orders":[{"total":1},{"total":"free"}],"a.b":{"c":"d"}}`)
+		"custom_fields":{"points":"many","é":"free","jane@example.com":"yes","orders":[{"total":1},{"total":"free"}],"a.b":{"c":"d"}}`)
 	for _, tt := range []struct {
 		name  string
 		into  any
@@ -129,6 +129,11 @@ func TestClaimsNamesTheMemberThatDoesNotFit(t *testing.T) {
 		{"a name that is not ASCII", new(struct {
 			E string `json:"é"`
 		}), ""},
+		{"a name below the top that is not ASCII", new(struct {
+			Custom struct {
+				E int `json:"é"`
+			} `json:"custom_fields"`
+		}), "custom_fields.é"},
 		{"a name of 64 bytes", new(struct {
 			N string `json:"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"`
 		}), "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"},

@@ -225,6 +225,7 @@ func TestLifetimeIsMaxAgeLessAgeWithinBounds(t *testing.T) {
 		{[]string{"max-age=0, max-age=3600"}, "", minLifetime},
 		{[]string{"max-age=x"}, "", minLifetime},
 		{[]string{"max-age=3:00"}, "", minLifetime},
+		{[]string{"max-age=99999999999999999999x"}, "", minLifetime},
 		{[]string{"max-age=3/0"}, "", minLifetime},
 		{[]string{"max-age=1"}, "", minLifetime},
 		{[]string{"max-age=99999999999999999999"}, "", maxLifetime},
