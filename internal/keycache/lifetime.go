@@ -41,15 +41,10 @@ func lifetime(header http.Header) time.Duration {
 // deltaSeconds reads a number of seconds. One that has more than 31 bits counts as
 // the largest that has not (RFC 9111 section 1.2.2), and anything else as 0.
 func deltaSeconds(text string) time.Duration {
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			return 0
-		}
-	}
-	if text == "" {
+	if strings.Trim(text, "0123456789") != "" {
 		return 0
 	}
-	seconds, _ := strconv.ParseUint(text, 10, 31) // the largest for a larger one
+	seconds, _ := strconv.ParseUint(text, 10, 31) // 0 for "", and the largest for a larger one
 	return time.Duration(seconds) * time.Second
 }
 

@@ -52,7 +52,7 @@ func (b *fetchBudget) refillIn(now time.Time) time.Duration {
 // refund gives back a fetch that was not made, because other processes have used
 // what all of them share. For the next d there is none.
 func (b *fetchBudget) refund(now time.Time, d time.Duration) {
-	b.left = min(b.left+1, budgetSize)
+	b.left++ // take keeps it within the budget
 	b.spent = pause{now, d}
 }
 
