@@ -229,3 +229,18 @@ func TestKeyCloseLeavesNoCallBehindThatEndsInTime(t *testing.T) {
 		})
 	}
 }
+
+func TestStatusTellsWhetherTheKeysAreShared(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		opts []reachfive.Option
+		want bool
+	}{
+		{nil, false},
+		{[]reachfive.Option{reachfive.WithSharedKeyStore(newMemoryKeys())}, true},
+	} {
+		v, err := reachfive.New("acme.reach5.net", "client", tt.opts...)
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, v.Status().SharesKeys)
+	}
+}
