@@ -25,6 +25,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -88,6 +89,16 @@ func (c choice) changes(all []mutant) []mutant {
 	return slices.DeleteFunc(slices.Clone(all), func(m mutant) bool { return !slices.Contains(c.files, m.File) })
 }
 
+// without returns a line for each key that no change has.
+func (s *sites) without(keys map[string]string) (lines []string) {
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if !slices.ContainsFunc(s.mutants, func(m mutant) bool { return m.Key == key }) {
+			lines = append(lines, key+" is no change")
+		}
+	}
+	return lines
+}
+
 func run(ctx context.Context, root string, patterns []string, chosen choice, statePath, knownPath string, list bool) error {
 	found, err := find(ctx, root, patterns)
 	if err != nil {
@@ -117,7 +128,7 @@ func run(ctx context.Context, root string, patterns []string, chosen choice, sta
 
 	count := map[string]int{}
 	var left []mutant
-	var stale []string
+	stale := found.without(equivalent)
 	for _, m := range mutants {
 		old, known := results.of(m)
 		_, listed := equivalent[m.Key]

@@ -138,11 +138,13 @@ func TestRunFindsWhatNoTestNotices(t *testing.T) {
 	if err := run(context.Background(), root, []string{"."}, choice{}, state, known, false); err != nil {
 		t.Error(err)
 	}
-	if err := os.WriteFile(known, []byte(text+"\n# Wrong.\nexample.go Between: never: x >= low && x < high\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := run(context.Background(), root, []string{"."}, choice{}, state, known, false); err == nil || !strings.HasPrefix(err.Error(), "0 survivors, 1 stale") {
-		t.Error(err)
+	for _, stale := range []string{"example.go Between: never: x >= low && x < high", "example.go Between: of a line that is gone"} {
+		if err := os.WriteFile(known, []byte(text+"\n# Wrong.\n"+stale+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(context.Background(), root, []string{"."}, choice{}, state, known, false); err == nil || !strings.HasPrefix(err.Error(), "0 survivors, 1 stale") {
+			t.Error(stale, err)
+		}
 	}
 }
 
