@@ -28,7 +28,7 @@ func parseDomain(domain string) (string, error) {
 		return "", errors.New("the domain is empty")
 	}
 	if strings.Contains(host, "://") {
-		return "", errors.New("want a host name, or https:// before it")
+		return "", errors.New("want a host name such as acme.reach5.net, with or without https://")
 	}
 	u, err := url.Parse("https://" + host)
 	if err != nil || u.Host != host {

@@ -28,7 +28,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// https://acme.reach5.net RS256
-	// reachfive: domain: want a host name, or https:// before it
+	// reachfive: domain: want a host name such as acme.reach5.net, with or without https://
 	// reachfive: clientID: the client ID is empty
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +20,13 @@ import (
 
 // startRedis runs a real redis-server until the test ends.
 func startRedis(t *testing.T) (address string) {
+	t.Helper()
+	address, _ = stoppableRedis(t)
+	return address
+}
+
+// stoppableRedis runs a real redis-server until stop is called or the test ends.
+func stoppableRedis(t *testing.T) (address string, stop func()) {
 	t.Helper()
 	program := os.Getenv("REDIS_SERVER")
 	if program == "" {
@@ -35,10 +43,11 @@ func startRedis(t *testing.T) (address string) {
 	output, err := command.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
+	t.Cleanup(stop)
 	lines := bufio.NewScanner(output)
 	for lines.Scan() {
 		if strings.Contains(lines.Text(), "Ready to accept connections") {
@@ -46,11 +55,11 @@ func startRedis(t *testing.T) (address string) {
 				for lines.Scan() { // so that it can go on writing
 				}
 			}()
-			return address
+			return address, stop
 		}
 	}
 	t.Fatal("redis-server does not start")
-	return ""
+	return "", nil
 }
 
 func TestASignOutReachesTheGateway(t *testing.T) {
@@ -112,6 +121,49 @@ func TestASignOutReachesTheGateway(t *testing.T) {
 		response, _ := ask(decision, before)
 		return response.StatusCode == http.StatusOK
 	}, 30*time.Second, 10*time.Millisecond)
+	code, _ = s.stop()
+	assert.Equal(t, exitOK, code)
+}
+
+// TestRedisThatIsDownIs503OnlyAfterItsSilence: decisions go on from what is
+// known, and then stop. The keys are not in Redis and stay known.
+func TestRedisThatIsDownIs503OnlyAfterItsSilence(t *testing.T) {
+	t.Parallel()
+	tenant := reachfivetest.NewTenant(t)
+	redis, stopRedis := stoppableRedis(t)
+	config := configFor(t, tenant, "redis: {addresses: [\""+redis+"\"], sign_outs: {max_silence: 10s}}\n")
+	code, _, errs := gatewayRun(t, "sign-out", "--config", config, "--init")
+	require.Equal(t, exitOK, code, errs)
+	s := serveConfig(t, config)
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
+	ask := func(url, token string) (*http.Response, string) {
+		response, body, err := gatewaytest.Get(t.Context(), client, url, token)
+		require.NoError(t, err)
+		return response, body
+	}
+	decision, ready, token := s.addresses["decision"]+"/auth/api", s.addresses["health"]+"/readyz", tenant.Token()
+	becomes := func(url string, status int) {
+		require.Eventually(t, func() bool {
+			response, _ := ask(url, token)
+			return response.StatusCode == status
+		}, 30*time.Second, 10*time.Millisecond)
+	}
+	becomes(ready, http.StatusOK)
+	becomes(decision, http.StatusOK)
+
+	stopRedis()
+	response, body := ask(decision, token)
+	assert.Equal(t, http.StatusOK, response.StatusCode, body)
+	becomes(decision, http.StatusServiceUnavailable)
+	response, body = ask(decision, token)
+	assert.NotEmpty(t, response.Header.Get("Retry-After"))
+	assert.Contains(t, body, "revocations_unavailable")
+	assert.Empty(t, response.Header.Get("X-Reachfive-Subject"))
+	becomes(ready, http.StatusServiceUnavailable)
+	_, body = ask(ready, "")
+	assert.JSONEq(t, `{"status":"not ready","sign_outs":"not known","tenants":{"main":"ready"}}`, body)
 	code, _ = s.stop()
 	assert.Equal(t, exitOK, code)
 }

@@ -99,6 +99,11 @@ func TestEveryMistakeIsReportedWithItsPlaceAndWhatToWrite(t *testing.T) {
 		{"Redis with two passwords", add("redis: {addresses: [\"127.0.0.1:1\"], password_env: P, password_file: f}\n"), "7:37: redis.password_env: cannot be combined with password_file; remove one"},
 		{"authorities without TLS", add("redis: {addresses: [\"127.0.0.1:1\"], ca_file: f}\n"), "7:37: redis.ca_file: has no effect without tls: true"},
 		{"a negative database", add("redis: {addresses: [\"127.0.0.1:1\"], database: -1}\n"), "7:37: redis.database: want 0 or more, not -1"},
+		{"a short retention", add("redis: {addresses: [\"127.0.0.1:1\"], sign_outs: {retention: 1s}}\n"), "7:49: redis.sign_outs.retention: want 1h to 8784h, in whole seconds"},
+		{"a long retention", add("redis: {addresses: [\"127.0.0.1:1\"], sign_outs: {retention: 8785h}}\n"), "7:49: redis.sign_outs.retention: want 1h to 8784h"},
+		{"a short silence", add("redis: {addresses: [\"127.0.0.1:1\"], sign_outs: {max_silence: 5s}}\n"), "7:49: redis.sign_outs.max_silence: want 10s or more"},
+		{"no entries", add("redis: {addresses: [\"127.0.0.1:1\"], sign_outs: {max_entries: 0}}\n"), "7:49: redis.sign_outs.max_entries: want 1 or more, not 0"},
+		{"negative replicas", add("redis: {addresses: [\"127.0.0.1:1\"], sign_outs: {replicas: -1}}\n"), "7:49: redis.sign_outs.replicas: want 0 or more, not -1"},
 		{"another level", add("log: {level: verbose}\n"), "7:7: log.level: want debug, info, warn or error"},
 	}
 	for _, tt := range tests {

@@ -73,6 +73,24 @@ func (r *Redis) check(p *Problems) {
 	if r.Database < 0 {
 		p.Add("redis.database", "want 0 or more, not %d", r.Database)
 	}
+	r.SignOuts.check(p)
+}
+
+// check tells at their keys what package reachfiveredis would refuse under other
+// names.
+func (s SignOuts) check(p *Problems) {
+	if s.Retention < time.Hour || s.Retention > 366*24*time.Hour || s.Retention%time.Second != 0 {
+		p.Add("redis.sign_outs.retention", "want 1h to 8784h, in whole seconds")
+	}
+	if s.MaxSilence < 10*time.Second {
+		p.Add("redis.sign_outs.max_silence", "want 10s or more")
+	}
+	if s.MaxEntries < 1 {
+		p.Add("redis.sign_outs.max_entries", "want 1 or more, not %d", s.MaxEntries)
+	}
+	if s.Replicas < 0 {
+		p.Add("redis.sign_outs.replicas", "want 0 or more, not %d", s.Replicas)
+	}
 }
 
 // Password returns the password, "" if there is none. An error does not contain

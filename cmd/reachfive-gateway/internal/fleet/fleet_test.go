@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -32,8 +33,6 @@ func TestMistakesAboutRedisStandAtTheirKey(t *testing.T) {
 		"shared_keys: {enabled: true, record_key_files: [/nowhere]}":          "redis.shared_keys.record_key_files[0]: there is no such file",
 		"shared_keys: {enabled: true, record_key_files: [\"" + short + "\"]}": "redis: a record key has at least 32 bytes",
 		"shared_keys: {record_key_files: [\"" + short + "\"]}":                "redis.shared_keys.record_key_files: has no effect without enabled: true",
-		"sign_outs: {retention: 1s}":                                          "redis.sign_outs: ",
-		"sign_outs: {max_silence: 1s}":                                        "redis.sign_outs: ",
 		"prefix: \"a{b\"":                                                     "redis",
 		"database: 3, addresses: [\"127.0.0.1:1\"]":                           "the key stands twice",
 	} {
@@ -47,6 +46,35 @@ func TestMistakesAboutRedisStandAtTheirKey(t *testing.T) {
 		require.Error(t, problems.Err(), redis)
 		assert.Contains(t, problems.Error(), want, redis)
 		assert.NotContains(t, problems.Error(), "s3cret")
+	}
+}
+
+// TestTheBoundsOfSignOutsAreTheLibrarys: what the configuration lets pass, the
+// library accepts, and what it refuses, the library would refuse too.
+func TestTheBoundsOfSignOutsAreTheLibrarys(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		settings string
+		right    bool
+	}{
+		{"retention: 1h", true},
+		{"retention: 3599s", false},
+		{"retention: 8784h", true},
+		{"retention: 8784h1s", false},
+		{"retention: 90m1s", true},
+		{"retention: 3600.5s", false},
+		{"max_silence: 10s", true},
+		{"max_silence: 9.999s", false},
+		{"max_entries: 1", true},
+		{"max_entries: 0", false},
+	} {
+		cfg, problems := config.Parse([]byte("version: 1\nredis: {addresses: [\"127.0.0.1:1\"], sign_outs: {" + tt.settings + "}}\n"))
+		assert.Equal(t, tt.right, !strings.Contains(problems.Error(), "redis.sign_outs."), tt.settings)
+		_, problems = config.Parse([]byte("version: 1\n"))
+		f := fleet.New(cfg.Redis, problems, nil, slog.New(slog.DiscardHandler))
+		require.NotNil(t, f)
+		assert.Equal(t, tt.right, f.Follow([]string{"https://a.b"}, problems), tt.settings)
+		require.NoError(t, f.Close())
 	}
 }
 
