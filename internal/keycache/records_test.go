@@ -1,6 +1,7 @@
 package keycache
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -128,6 +129,7 @@ func TestRecordThatDoesNotMatchIsIgnored(t *testing.T) {
 		{"the record is of another JWKS URL", func(r *record) { r.URLDigest = digestOf("v") }},
 		{"the record is dated in the future", func(r *record) { r.FetchedAt = now.Add(1) }},
 		{"the record is broken", func(r *record) { r.JWKS = make([]byte, maxDocumentSize+1) }},
+		{"", func(r *record) { r.JWKS = append([]byte("a b"), bytes.Repeat([]byte(" "), maxDocumentSize-3)...) }},
 		{"no keys", func(r *record) { r.JWKS = nil }},
 	} {
 		rec := good
@@ -143,4 +145,34 @@ func TestRecordThatDoesNotMatchIsIgnored(t *testing.T) {
 		}
 		require.EqualError(t, err, tt.want)
 	}
+}
+
+// A call of the store has a second. What it does after that counts, late or not.
+func TestRecordsGiveTheirStoreASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told time.Duration // when the context ended
+		p := newProvider(t, "a", func(c *Config) {
+			c.Store = &storeFunc{save: func(ctx context.Context, _ []byte) error {
+				start := time.Now()
+				<-ctx.Done()
+				told = time.Since(start)
+				time.Sleep(2 * time.Second)
+				return nil
+			}}
+		})
+		p.serves("a")
+		synctest.Wait()
+		time.Sleep(time.Second - 1)
+		synctest.Wait()
+		assert.Empty(t, p.Status().StoreError)
+		time.Sleep(1)
+		synctest.Wait()
+		assert.Equal(t, time.Second, told)
+		assert.Equal(t, "the keys cannot be stored: timeout", p.Status().StoreError)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		assert.Empty(t, p.Status().StoreError)
+		p.Close()
+	})
 }
