@@ -44,16 +44,20 @@ func TestKeyRefreshAheadIsSpreadByJitter(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newFixture(t)
 		w.SetCacheControl("max-age=1000")
-		attempts := map[time.Time]bool{}
-		for range 20 {
+		attempts, latest := map[time.Time]bool{}, time.Time{}
+		for range 64 {
 			v := w.verifier()
 			require.NoError(t, v.Refresh(t.Context()))
 			attempt := v.Status().NextAttempt
 			attempts[attempt] = true
+			if attempt.After(latest) {
+				latest = attempt
+			}
 			assert.GreaterOrEqual(t, time.Until(attempt), 800*time.Second)
 			assert.LessOrEqual(t, time.Until(attempt), 900*time.Second)
 		}
 		assert.Greater(t, len(attempts), 10)
+		assert.Greater(t, time.Until(latest), 850*time.Second)
 	})
 }
 

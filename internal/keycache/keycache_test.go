@@ -251,3 +251,43 @@ func TestCacheThatIsClosedStartsNothing(t *testing.T) {
 		assert.Zero(t, p.Status().NextAttempt)
 	})
 }
+
+// The lock may be held while a fetch is started. A request that needs no wait
+// does not wait for that either.
+func TestCacheServesWithoutItsLock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProvider(t, "a")
+		p.serves("a")
+		known := p.snapshot.Load()
+		assert.EqualValues(t, known.refreshAfter, known.quietFor.Load(), "until then it looks at nothing but the clock")
+		time.Sleep(defaultLifetime - time.Second) // a fetch ahead is due
+		p.mu.Lock()
+		s := p.serving(t.Context())
+		p.mu.Unlock()
+		require.NotNil(t, s)
+		synctest.Wait()
+		assert.Equal(t, 1, p.asked(), "whoever has the lock starts what is due, or the next request")
+		p.serves("a")
+		synctest.Wait()
+		assert.Equal(t, 2, p.asked())
+		p.Close()
+	})
+}
+
+func TestCacheClosesWithinASecondWhateverTheClientDoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		p := newProvider(t, "", withTransport(func(*http.Request) (*http.Response, error) {
+			<-release
+			return nil, io.EOF
+		}))
+		go func() { _, _ = p.Current(t.Context()) }()
+		synctest.Wait()
+		start := time.Now()
+		p.Close()
+		assert.Equal(t, time.Second, time.Since(start))
+		close(release)
+	})
+}

@@ -106,3 +106,23 @@ func TestCacheGivesUpOnAnUnknownKIDAfterAFailure(t *testing.T) {
 		p.Close()
 	})
 }
+
+// The last answer of the provider was a failure: a key may have been added since.
+func TestCacheDoesNotTrustWhatItLearnedBeforeAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProvider(t, "a")
+		p.serves("a")
+		for _, kid := range []string{"x", "y", "x"} { // the third finds the budget empty
+			known, err := p.knows(kid)
+			require.NoError(t, err)
+			assert.False(t, known)
+		}
+		p.says("down")
+		require.Error(t, p.Refresh(t.Context()))
+		time.Sleep(2 * time.Second) // over the pause, and before the budget regains one
+		_, err := p.knows("x")
+		require.Error(t, err)
+		p.Close()
+	})
+}
