@@ -18,9 +18,12 @@ try {
     })
     await page.goto(url)
     const answers = {}
-    for (const [call, [address, options]] of Object.entries(JSON.parse(process.env.CALLS))) {
+    const calls = Object.entries(JSON.parse(process.env.CALLS))
+    for (const [call, [address, options]] of calls) {
       answers[call] = await page.evaluate(ask, [address, options])
     }
+    // The browser reports them on a connection of its own, so maybe later.
+    for (let i = 0; i < 100 && preflights.length < calls.length; i++) await page.waitForTimeout(100)
     outcomes[name] = { answers, preflights }
     await context.close()
   }
