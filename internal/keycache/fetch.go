@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -27,11 +26,10 @@ type fetch struct {
 	ended      chan struct{}     // closed when its goroutine and all that it called have ended
 
 	// With a shared store:
-	began    time.Time
-	first    bool          // there were no keys when it began
-	lease    string        // the right to fetch, "" without
-	late     chan struct{} // closed when another process takes long to fetch
-	lateOnce sync.Once
+	began time.Time
+	first bool          // there were no keys when it began
+	lease string        // the right to fetch, "" without
+	late  chan struct{} // closed when another process takes long to fetch
 }
 
 // wait waits for the outcome, or for the end of the waiting caller's context.

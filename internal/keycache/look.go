@@ -81,7 +81,7 @@ func (c *Cache) takeLook(f *fetch, lookedAt time.Time) {
 	if lookedAt.IsZero() {
 		return
 	}
-	c.shared.setLooked(lookedAt)
+	c.shared.lookedAt.Store(&lookedAt)
 	if s := c.snapshot.Load(); s != nil {
 		c.settleQuiet(s)
 	}
@@ -104,17 +104,11 @@ func (s *shared) interval() time.Duration {
 	return lookInterval
 }
 
-// looked is when the store last said what is newest, or was last asked in vain.
+// looked is when the store last said what is newest, or was last asked in vain;
+// zero before.
 func (s *shared) looked() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lookedAt
-}
-
-func (s *shared) setLooked(at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at.After(s.lookedAt) {
-		s.lookedAt = at
+	if at := s.lookedAt.Load(); at != nil {
+		return *at
 	}
+	return time.Time{}
 }

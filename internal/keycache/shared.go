@@ -57,6 +57,7 @@ func (c *Cache) share(ctx context.Context, calls *foreignCalls, f *fetch) answer
 	began := time.Now()
 	patience, alone := c.patienceOf(f)
 	yields := f.cause != CauseAsked && c.shared.yielding()
+	late := false
 	for poll := minPoll; ; poll = min(2*poll, maxPoll) {
 		cause := f.cause
 		if yields && time.Since(began) < yieldFor {
@@ -64,7 +65,7 @@ func (c *Cache) share(ctx context.Context, calls *foreignCalls, f *fetch) answer
 		}
 		r, a, err := c.askOnce(ctx, calls, f, cause)
 		switch {
-		case ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return answer{shared: SharedWaited, failure: classOf(ctx, ctx.Err())}
 		case err != nil:
 			return c.source.fetch(ctx, calls, f)
@@ -76,8 +77,9 @@ func (c *Cache) share(ctx context.Context, calls *foreignCalls, f *fetch) answer
 			return c.paused(ctx, calls, r)
 		}
 		waited := time.Since(began)
-		if waited >= lateAfter {
-			f.lateOnce.Do(func() { close(f.late) })
+		if waited >= lateAfter && !late {
+			late = true
+			close(f.late)
 		}
 		switch {
 		case waited < patience:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -53,6 +54,9 @@ type shared struct {
 	warn  func(text, reason string)
 	note  func(text string)
 
+	isDown   atomic.Bool               // the last call failed
+	lookedAt atomic.Pointer[time.Time] // when the store last said what is newest, or was last asked in vain
+
 	mu       sync.Mutex
 	err      string            // why the last call failed; "" if it did not
 	inFlight int               // calls that have not returned
@@ -60,7 +64,6 @@ type shared struct {
 	known    [sha256.Size]byte // the record of the keys at hand
 	lease    string            // the right to fetch that this process has, "" for none
 	yields   bool              // this process could not reach the provider: others go first
-	lookedAt time.Time         // when the store last said what is newest
 }
 
 func newShared(c Config) *shared {
@@ -77,11 +80,7 @@ func newShared(c Config) *shared {
 func nameOf(issuer, jwksURL string) string { return "v1-" + digestOf(issuer+"\n"+jwksURL) }
 
 // down reports whether the last call of the store failed.
-func (s *shared) down() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err != ""
-}
+func (s *shared) down() bool { return s.isDown.Load() }
 
 // lastError is why the last call of the store failed, "" if it did not.
 func (s *shared) lastError() string {
@@ -99,7 +98,7 @@ var errHanging = errors.New("an earlier call has not returned")
 // call hangs there is no other, so that calls that never return do not pile up.
 func (s *shared) call(ctx context.Context, calls *foreignCalls, call func(context.Context) (reply, error)) (reply, error) {
 	s.mu.Lock()
-	if s.err != "" && s.inFlight > 0 {
+	if s.down() && s.inFlight > 0 {
 		s.mu.Unlock()
 		return reply{}, errHanging
 	}
@@ -126,7 +125,7 @@ func (s *shared) call(ctx context.Context, calls *foreignCalls, call func(contex
 
 func (s *shared) failed(reason string) {
 	s.mu.Lock()
-	wasUp := s.err == ""
+	wasUp := !s.isDown.Swap(true)
 	s.err = reason
 	s.mu.Unlock()
 	if wasUp {
@@ -136,7 +135,7 @@ func (s *shared) failed(reason string) {
 
 func (s *shared) succeeded() {
 	s.mu.Lock()
-	wasDown := s.err != ""
+	wasDown := s.isDown.Swap(false)
 	s.err = ""
 	s.mu.Unlock()
 	if wasDown {
