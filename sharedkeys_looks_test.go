@@ -1,6 +1,7 @@
 package reachfive_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +99,44 @@ func TestSharedKeysAreNotLookedForMoreOftenThanEvery5Seconds(t *testing.T) {
 		synctest.Wait()
 		assert.InDelta(t, 12, f.store.looks, 1, "in a minute")
 		assert.Equal(t, 1, f.requests())
+
+		f.SetDown(true)
+		advance(11 * time.Minute)
+		f.accepts(token)
+		f.store.looks = 0
+		for range 60 * 10 {
+			f.accepts(token)
+			advance(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		assert.LessOrEqual(t, f.store.looks, 13+6*40, "in a minute of an outage, with those of the fetches that leave the right to others")
+	})
+}
+
+// The age of a record is known only as well as the call was quick, so a quicker
+// call makes the same record look newer.
+func TestSharedKeysAreTakenOnce(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.SetCacheControl("max-age=60")
+		f.accepts(f.Token())
+		f.shared()
+		v := f.replicas[1]
+		latency := 150 * time.Millisecond
+		f.store.breaks(func(context.Context, string) error { time.Sleep(latency); return nil })
+		for range 5 {
+			_, err := v.Verify(t.Context(), f.Token())
+			require.NoError(t, err)
+			synctest.Wait()
+			advance(9 * time.Second)
+			latency -= 30 * time.Millisecond
+		}
+		assert.Equal(t, map[reachfive.SharedFetch]int{reachfive.SharedTaken: 1}, f.shared())
+		advance(10 * time.Second)
+		_, err := v.Verify(t.Context(), f.Token())
+		require.NoError(t, err)
+		assert.Equal(t, map[reachfive.SharedFetch]int{reachfive.SharedFetched: 1}, f.shared(), "the refresh ahead")
 	})
 }
 

@@ -52,6 +52,7 @@ func TestSharedKeysRefuseAKIDOnlyAfterTheyWereAskedAboutIt(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		f := newFleet(t)
 		assert.Equal(t, all(""), f.verdicts(f.Token()))
+		advance(time.Second)
 		f.SetDelay(time.Second)
 		var junk sync.WaitGroup
 		junk.Go(func() { // its fetch brings the keys of before the rotation
@@ -69,6 +70,20 @@ func TestSharedKeysRefuseAKIDOnlyAfterTheyWereAskedAboutIt(t *testing.T) {
 		_, err = f.replicas[1].Verify(t.Context(), token)
 		require.NoError(t, err)
 		assert.Equal(t, 3, f.requests())
+	})
+}
+
+// The keys that a replica starts with may be older than the token.
+func TestSharedKeysThatWereTakenRefuseNoTokenOfAKeyAddedSince(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.accepts(f.Token())
+		advance(5 * time.Second)
+		f.Rotate()
+		_, err := f.replicas[1].Verify(t.Context(), f.Token())
+		require.NoError(t, err)
+		assert.Equal(t, 2, f.requests())
 	})
 }
 

@@ -205,6 +205,9 @@ func (c *Cache) serveOrFetch(ctx context.Context) (*Snapshot, *fetch, error) {
 	now := c.now()
 	s := c.snapshot.Load()
 	if s != nil && s.age(now) < s.lifetime {
+		if s.age(now) >= s.refreshAfter {
+			c.startIfDue(ctx, now, CauseAhead)
+		}
 		return s, c.overdueLook(ctx, now, true), nil
 	}
 	serves := s.serves(now)
