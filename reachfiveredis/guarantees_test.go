@@ -225,18 +225,26 @@ func TestDocumentedACLUsersMayDoTheirPartAndNoMore(t *testing.T) {
 	require.ErrorContains(t, err, denied)
 	require.ErrorContains(t, reader.Lift(t.Context(), id), denied)
 	require.ErrorContains(t, reader.Init(t.Context()), denied)
-	sharer := realSignOuts(t, as("key-sharer"))
-	require.ErrorContains(t, sharer.Init(t.Context()), denied)
-	require.ErrorContains(t, sharer.Ready(t.Context()), denied)
-	for _, command := range [][]any{
-		{"GET", "reachfive:{signouts}:1:marker"},
-		{"EVAL", "return redis.call('SET', KEYS[1], '')", 1, "reachfive:{signouts}:1:marker"},
-		{"XADD", "reachfive:{signouts}:1:log", "*", "s", ""},
-		{"KEYS", "*"},
-		{"CONFIG", "GET", "*"},
-		{"FLUSHALL"},
-	} {
-		require.ErrorContains(t, runAs(t, server, "key-sharer", command...), "NOPERM", command)
+	notReady(t, as("key-sharer"), denied)
+	require.ErrorContains(t, runAs(t, server, "key-sharer", "GET", "reachfive:{signouts}:1:marker"), "NOPERM")
+	for _, name := range []string{"key-sharer", "verifier", "signout-reader"} {
+		require.ErrorContains(t, realSignOuts(t, as(name)).Init(t.Context()), denied)
+		for _, command := range [][]any{
+			{"EVAL", "return redis.call('SET', KEYS[1], '')", 1, "reachfive:{signouts}:1:marker"},
+			{"EVAL", "return redis.call('XADD', KEYS[1], '*', 's', '')", 1, "reachfive:{signouts}:1:log"},
+			{"SET", "reachfive:{signouts}:1:marker", ""},
+			{"DEL", "reachfive:{signouts}:1:log"},
+			{"XADD", "reachfive:{signouts}:1:log", "*", "s", ""},
+			{"XTRIM", "reachfive:{signouts}:1:log", "MAXLEN", 0},
+			{"KEYS", "*"},
+			{"CONFIG", "GET", "*"},
+			{"FLUSHALL"},
+		} {
+			err := runAs(t, server, name, command...)
+			require.Error(t, err, "%s: %v", name, command)
+			denial := strings.HasPrefix(err.Error(), "NOPERM") || strings.Contains(err.Error(), "The user executing the script can't")
+			require.True(t, denial, "%s: %v: %v", name, command, err)
+		}
 	}
 
 	for _, name := range []string{"signout-writer", "signout-reader"} {
