@@ -53,6 +53,24 @@ func TestEveryRecipeListsEveryHeader(t *testing.T) {
 	}
 }
 
+// TestTraefiksListHasEverySpelling: a route that asks no gateway is protected by
+// this list alone.
+func TestTraefiksListHasEverySpelling(t *testing.T) {
+	t.Parallel()
+	set, mistakes := header.NewSet(gatewaytest.Fields())
+	require.Empty(t, mistakes)
+	text := recipeFile(t, "traefik/dynamic.yaml")
+	for _, name := range set.Names() {
+		_, rest, found := strings.Cut(name, "-Reachfive-")
+		require.True(t, found, name)
+		for _, first := range []string{"-", "_", "."} {
+			for _, second := range []string{"-", "_", "."} {
+				assert.Contains(t, text, "X"+first+"Reachfive"+second+rest+`: "",`)
+			}
+		}
+	}
+}
+
 func TestTheConfigurationForKubernetesIsOne(t *testing.T) {
 	t.Parallel()
 	documents := yaml.NewDecoder(bytes.NewReader([]byte(recipeFile(t, "kubernetes/gateway.yaml"))))
