@@ -1,6 +1,7 @@
 package keycache
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +124,22 @@ func TestCacheDoesNotTrustWhatItLearnedBeforeAFailure(t *testing.T) {
 		time.Sleep(2 * time.Second) // over the pause, and before the budget regains one
 		_, err := p.knows("x")
 		require.Error(t, err)
+		p.Close()
+	})
+}
+
+func TestCacheLetsACallerOfAnUnknownKIDGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProvider(t, "a")
+		p.serves("a")
+		p.takes(3 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := p.Newer(ctx, p.snapshot.Load(), "x", p.Generation())
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(start))
 		p.Close()
 	})
 }

@@ -150,29 +150,36 @@ func TestRecordThatDoesNotMatchIsIgnored(t *testing.T) {
 // A call of the store has a second. What it does after that counts, late or not.
 func TestRecordsGiveTheirStoreASecond(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var told time.Duration // when the context ended
-		p := newProvider(t, "a", func(c *Config) {
-			c.Store = &storeFunc{save: func(ctx context.Context, _ []byte) error {
-				start := time.Now()
-				<-ctx.Done()
-				told = time.Since(start)
-				time.Sleep(2 * time.Second)
-				return nil
-			}}
+	for _, late := range []error{nil, errors.New("disk full")} {
+		synctest.Test(t, func(t *testing.T) {
+			var told time.Duration // when the context ended
+			p := newProvider(t, "a", func(c *Config) {
+				c.Store = &storeFunc{save: func(ctx context.Context, _ []byte) error {
+					start := time.Now()
+					<-ctx.Done()
+					told = time.Since(start)
+					time.Sleep(2 * time.Second)
+					return late
+				}}
+			})
+			const timeout = "the keys cannot be stored: timeout"
+			p.serves("a")
+			synctest.Wait()
+			time.Sleep(time.Second - time.Nanosecond)
+			synctest.Wait()
+			assert.Empty(t, p.Status().StoreError)
+			time.Sleep(time.Nanosecond)
+			synctest.Wait()
+			assert.Equal(t, time.Second, told)
+			assert.Equal(t, timeout, p.Status().StoreError)
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if late == nil {
+				assert.Empty(t, p.Status().StoreError)
+			} else {
+				assert.Equal(t, timeout, p.Status().StoreError)
+			}
+			p.Close()
 		})
-		p.serves("a")
-		synctest.Wait()
-		time.Sleep(time.Second - 1)
-		synctest.Wait()
-		assert.Empty(t, p.Status().StoreError)
-		time.Sleep(time.Nanosecond)
-		synctest.Wait()
-		assert.Equal(t, time.Second, told)
-		assert.Equal(t, "the keys cannot be stored: timeout", p.Status().StoreError)
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		assert.Empty(t, p.Status().StoreError)
-		p.Close()
-	})
+	}
 }
