@@ -134,6 +134,7 @@ func (i *invariants) end(t *testing.T, fault string) {
 }
 
 func TestFaultsOfTheStoreChangeNoDecision(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []struct {
 		name   string
 		hurt   func(t *testing.T, server *redisProcess)
@@ -215,6 +216,7 @@ func pauseFor(d time.Duration) { <-time.After(d) }
 
 // TestFailoverBySentinel kills the primary. Sentinel promotes the replica.
 func TestFailoverBySentinel(t *testing.T) {
+	t.Parallel()
 	primary := startRedis(t)
 	replica := startRedis(t, "--replicaof", "127.0.0.1 "+primary.port())
 	sentinel := startSentinel(t, primary)

@@ -17,6 +17,7 @@ var (
 )
 
 func TestSlowAndBreakingConnectionsChangeNoDecision(t *testing.T) {
+	t.Parallel()
 	for _, network := range []struct {
 		name, toxic string
 		attributes  map[string]any

@@ -127,6 +127,7 @@ func everyVerdict(t *testing.T, fleet []*reachfive.Verifier, token string, want 
 // TestFloodOfUnknownKIDsAtAFleet prints the provider's load without a store and
 // with one.
 func TestFloodOfUnknownKIDsAtAFleet(t *testing.T) {
+	t.Parallel()
 	const flood = 25 * time.Second
 	run := func(t *testing.T, options *redis.UniversalOptions) *sources {
 		t.Helper()
@@ -205,6 +206,7 @@ func TestLifetimeOfAFleetIsOneFetch(t *testing.T) {
 // keys serve on, a new key is accepted by the contract of one process, and a
 // process that starts meanwhile gets keys.
 func TestFaultsOfTheStoreRefuseNoKnownKeyInAFleet(t *testing.T) {
+	t.Parallel()
 	admin := func(args ...any) func(*testing.T, *redisProcess, *toxiproxy) {
 		return func(t *testing.T, s *redisProcess, _ *toxiproxy) { t.Helper(); s.admin(t, args...) }
 	}
