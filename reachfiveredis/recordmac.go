@@ -22,8 +22,7 @@ type recordMAC func(parts ...string) []byte
 // to the store can sign in as anyone.
 //
 // A signed record stays valid: whoever can write to the store can bring back keys
-// that the provider has removed, for as long as the record is fresh and within
-// MaxStale.
+// that the provider has removed, until reachfive.WithMaxStale is over.
 func WithRecordKeys(keys ...[]byte) Option {
 	return func(s *Store) error {
 		if len(keys) == 0 {
