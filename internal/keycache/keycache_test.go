@@ -286,11 +286,13 @@ func TestCacheClosesWithinASecondWhateverTheClientDoes(t *testing.T) {
 				<-release
 				return nil, io.EOF
 			}))
-			go func() { _, _ = p.Current(t.Context()) }()
+			refreshed := make(chan error, 1)
+			go func() { refreshed <- p.Refresh(t.Context()) }()
 			synctest.Wait()
 			start := time.Now()
 			p.Close()
 			assert.Equal(t, time.Second, time.Since(start))
+			require.EqualError(t, <-refreshed, "the verifier is closed")
 			close(release)
 		})
 	}
