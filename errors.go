@@ -238,7 +238,7 @@ func (e Error) LogValue() slog.Value {
 // nil error and for errors without a Code, such as the context.Canceled or
 // context.DeadlineExceeded of the caller's own context.
 func CodeOf(err error) Code {
-	if e, ok := errors.AsType[*Error](err); ok && e != nil {
+	if e, _ := errors.AsType[*Error](err); e != nil {
 		return e.Code
 	}
 	code, _ := errors.AsType[Code](err)

@@ -238,3 +238,25 @@ func TestKeyFileStoreThatIsRefusedCostsALineThatSaysWhy(t *testing.T) {
 		assert.Contains(t, log[0], "group or others can write to the key store")
 	})
 }
+
+func TestKeyFileStoreReadsARecordOfOneMebibyteAtMost(t *testing.T) {
+	path, _ := storePath(t)
+	store := reachfive.FileKeyStore(path)
+	for size, want := range map[int]string{1 << 20: "", 1<<20 + 1: "the file is too large"} {
+		require.NoError(t, os.WriteFile(path, make([]byte, size), 0o600))
+		record, err := store.Load(t.Context())
+		if want != "" {
+			require.EqualError(t, err, want)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Len(t, record, size)
+	}
+}
+
+func TestKeyFileStoreNeedsAPath(t *testing.T) {
+	store := reachfive.FileKeyStore("")
+	require.EqualError(t, store.Save(t.Context(), []byte("record")), "the path is empty")
+	_, err := store.Load(t.Context())
+	require.EqualError(t, err, "the path is empty")
+}

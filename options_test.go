@@ -123,6 +123,7 @@ func TestNewTakesADomainAsPeopleWriteIt(t *testing.T) {
 		"HTTPS://acme.reach5.net":  "https://acme.reach5.net",
 		"tenant.localhost:9443":    "https://tenant.localhost:9443",
 		"tenant:9443":              "https://tenant:9443",
+		"tenant:65535":             "https://tenant:65535",
 		"localhost":                "https://localhost",
 		"127.0.0.1:9443":           "https://127.0.0.1:9443",
 		"[::1]:9443":               "https://[::1]:9443",
@@ -138,6 +139,16 @@ func TestNewTakesADomainAsPeopleWriteIt(t *testing.T) {
 		assert.Equal(t, issuer+"/jwks.json", status.JWKSURL)
 		assert.Equal(t, "RS256", status.Algorithm)
 	}
+}
+
+func TestWithIssuerSetsTheIssuer(t *testing.T) {
+	const issuer = "https://login.example/tenant"
+	v, err := reachfive.New("acme.reach5.net", "client", reachfive.WithIssuer(issuer))
+	require.NoError(t, err)
+	assert.Equal(t, issuer, v.Status().Issuer)
+	assert.Equal(t, "https://acme.reach5.net/jwks.json", v.Status().JWKSURL)
+	_, err = reachfive.New("acme.reach5.net", "client", reachfive.WithClientSecret("short"))
+	assert.ErrorContains(t, err, "the secret has 5 bytes, want at least 32")
 }
 
 func TestNewTakesEveryClientIDOfPrintableASCII(t *testing.T) {

@@ -45,6 +45,18 @@ func TestClaimsOfAUserMadeByHandComeFromItsFields(t *testing.T) {
 	assert.ErrorContains(t, err, "the User cannot be written as JSON")
 }
 
+func TestClaimsNamesTheMemberOfAMapsStruct(t *testing.T) {
+	t.Parallel()
+	u, err := hs256Verifier(t, spaTime).Verify(t.Context(), hs256Raw(`{"alg":"HS256"}`,
+		`{"custom_fields":{"points":"many"},`+frame[1:]+`"sub":"s"}`))
+	require.NoError(t, err)
+	refusal, ok := errors.AsType[*reachfive.Error](u.Claims(new(map[string]struct {
+		Points int `json:"points"`
+	})))
+	require.True(t, ok)
+	assert.Equal(t, "custom_fields.points", refusal.Claim)
+}
+
 // Else a claim would be there that no field has, once.
 func TestClaimsOfAUserReadFromJSONComeFromItsFields(t *testing.T) {
 	t.Parallel()
@@ -125,6 +137,11 @@ func TestClaimsNamesTheMemberThatDoesNotFit(t *testing.T) {
 				Total int `json:"total"`
 			} `json:"custom_fields"`
 		}), "custom_fields"},
+		{"an element of a map in an array", new(struct {
+			Custom struct {
+				Orders []map[string]int `json:"orders"`
+			} `json:"custom_fields"`
+		}), "custom_fields.orders.1"},
 		{"an array for the whole", new([]int), ""},
 		{"a name that is not ASCII", new(struct {
 			E string `json:"é"`
