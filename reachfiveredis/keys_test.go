@@ -57,7 +57,7 @@ func tryAsk(k *reachfiveredis.Keys, cause string, youngerThan time.Duration) (a 
 func insist(t *testing.T, call func() error) {
 	t.Helper()
 	var err error
-	for range 20 {
+	for range 100 {
 		if err = call(); err == nil {
 			return
 		}
@@ -240,8 +240,8 @@ func TestKeysGoToThePrimaryWhereSignOutsAreReadFromAReplica(t *testing.T) {
 	assert.Equal(t, "keys", ask(t, keysOf(t, primary.options()), "first", time.Hour).record)
 }
 
-// A call ends after 200 ms, and dialing does not make it longer. The bound here is
-// for a busy machine; go-redis' own are 3 s and more.
+// A call ends after 200 ms, and dialing does not make it longer. The other timeouts
+// of a Store are 3 s. A busy machine may need a second attempt.
 func TestCallForKeysEndsWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
@@ -254,9 +254,13 @@ func TestCallForKeysEndsWithoutAnAnswer(t *testing.T) {
 		"Publish": func() error { return warm.Publish(t.Context(), keysName, lease, nil, time.Hour, time.Hour) },
 		"Release": func() error { return warm.Release(t.Context(), keysName, lease, 0, "") },
 	} {
-		begun := time.Now()
-		require.ErrorContains(t, call(), "did not answer in time", name)
-		assert.Less(t, time.Since(begun), 2*time.Second, name)
+		quickest := time.Hour
+		for attempt := 0; attempt < 5 && quickest > time.Second; attempt++ {
+			begun := time.Now()
+			require.ErrorContains(t, call(), "did not answer in time", name)
+			quickest = min(quickest, time.Since(begun))
+		}
+		assert.Less(t, quickest, time.Second, name)
 	}
 	server.signal(syscall.SIGCONT)
 	assert.Eventually(t, func() bool { _, err := tryAsk(cold, "first", time.Hour); return err == nil }, patience, 10*time.Millisecond)

@@ -179,6 +179,3 @@ func (s *Store) log(ctx context.Context, level slog.Level, text string, attrs ..
 
 // Format writes the type alone: the options hold a password.
 func (s *Store) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "reachfiveredis.Store") }
-
-// LogValue gives slog the type alone.
-func (s *Store) LogValue() slog.Value { return slog.StringValue("reachfiveredis.Store") }
