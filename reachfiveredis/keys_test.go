@@ -233,8 +233,9 @@ func TestKeysGoToThePrimaryWhereSignOutsAreReadFromAReplica(t *testing.T) {
 	replica := startRedis(t, "--replicaof", "127.0.0.1 "+primary.port())
 	sentinel := startSentinel(t, primary)
 	require.Eventually(t, func() bool {
-		return strings.Contains(sentinel.admin(t, "SENTINEL", "REPLICAS", "fleet"), replica.port())
-	}, 60*time.Second, 100*time.Millisecond, "sentinel knows the replica")
+		known := sentinel.admin(t, "SENTINEL", "REPLICAS", "fleet")
+		return strings.Contains(known, replica.port()) && strings.Contains(known, "flags:slave ") && strings.Contains(known, "master-link-status:ok")
+	}, 60*time.Second, 100*time.Millisecond, "sentinel has reached the replica")
 	k := keysOf(t, &redis.UniversalOptions{Addrs: []string{sentinel.addr}, MasterName: "fleet", ReadOnly: true})
 	publish(t, k, ask(t, k, "first", time.Hour).lease, "keys")
 	assert.Equal(t, "keys", ask(t, keysOf(t, primary.options()), "first", time.Hour).record)
