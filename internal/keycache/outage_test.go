@@ -139,9 +139,10 @@ func TestCacheDropsAnAnswerThatIsOvertakenAtTheLastMoment(t *testing.T) {
 		}
 		_, _, serves := p.take(newer, good("b"))
 		assert.True(t, serves)
-		event, _, serves := p.take(older, good("a"))
+		event, turn, serves := p.take(older, good("a"))
 		assert.False(t, serves, "it would be stored")
-		assert.Equal(t, ChangeNone, event.Change)
+		assert.Equal(t, Event{Cause: CauseFirst, Keys: kids{"a"}}, event, "and it is reported")
+		assert.NotNil(t, turn.done)
 		p.serves("b")
 	})
 }
