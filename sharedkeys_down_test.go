@@ -3,6 +3,7 @@ package reachfive_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -77,6 +78,7 @@ func TestSharedKeysStoreThatIsDownCostsNoVerdict(t *testing.T) {
 				assert.LessOrEqual(t, calls.Load(), int64(56), "one call a second")
 				assert.Equal(t, 2, w.requests(), "the refresh ahead goes straight to the provider")
 				assert.Equal(t, []reachfive.SharedFetch{"", ""}, sharedOf(w))
+				assert.Zero(t, took(func() { assert.NoError(t, w.v.Refresh(t.Context())) }), "not asked")
 				w.store(t, store, release)
 			})
 		})
@@ -97,7 +99,7 @@ func (w *fixture) store(t *testing.T, store *memoryKeys, release chan struct{}) 
 	assert.Equal(t, 1, strings.Count(log, "the shared key store answers again"), log)
 	assert.NotContains(t, log, "hunter2")
 	require.NoError(t, w.v.Refresh(t.Context()))
-	assert.Equal(t, reachfive.SharedFetched, sharedOf(w)[2])
+	assert.Equal(t, reachfive.SharedFetched, sharedOf(w)[3])
 }
 
 // sharedOf returns what became of the fetches.
@@ -109,6 +111,35 @@ func sharedOf(w *fixture) (shared []reachfive.SharedFetch) {
 		shared = append(shared, e.Shared)
 	}
 	return shared
+}
+
+func TestSharedKeysStoreThatIsDownDelaysNoRefusal(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		store := newMemoryKeys()
+		store.breaks(hangsInTime)
+		w := newFixture(t, reachfive.WithSharedKeyStore(store))
+		w.SetDown(true)
+		w.refuses(w.Token(), reachfive.CodeKeysUnavailable)
+		for range 40 {
+			assert.Zero(t, took(func() { w.refuses(w.Token(), reachfive.CodeKeysUnavailable) }), "nobody waits for a probe")
+			advance(500 * time.Millisecond)
+		}
+	})
+}
+
+func TestSharedKeysComeToAReplicaThatHasNoneAndMayNotFetch(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.OnJWKS(status(http.StatusTooManyRequests, "Retry-After", "300"))
+		f.verdicts(f.Token())
+		advance(6 * time.Second)
+		f.OnJWKS(nil)
+		require.NoError(t, f.v.Refresh(t.Context()), "somebody asks for it")
+		assert.Equal(t, all(""), f.verdicts(f.Token()))
+		assert.Equal(t, 2, f.requests())
+	})
 }
 
 func TestSharedKeysCallsThatNeverReturnDoNotPileUp(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,6 +59,37 @@ func TestSharedKeysThePauseThatTheProviderAskedForBindsTheFleet(t *testing.T) {
 		f.OnJWKS(nil)
 		require.NoError(t, f.v.Refresh(t.Context()), "whatever the pause")
 		assert.Equal(t, 5, f.requests())
+	})
+}
+
+func TestSharedKeysOnlyAPauseThatTheProviderAskedForIsShared(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.OnJWKS(status(http.StatusInternalServerError, "Retry-After", "60"))
+		f.refuses(f.Token(), reachfive.CodeKeysUnavailable)
+		f.OnJWKS(nil)
+		_, err := f.replicas[1].Verify(t.Context(), f.Token())
+		require.NoError(t, err)
+	})
+}
+
+// pausedKeys is a store in which somebody has written a pause.
+type pausedKeys struct{ *memoryKeys }
+
+func (pausedKeys) Ask(context.Context, string, string, time.Duration) ([]byte, time.Duration, string, time.Duration, string, error) {
+	return nil, 0, "", 24 * time.Hour, "hunter2", nil
+}
+
+func TestSharedKeysTextOfAPauseIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		w := newFixture(t, reachfive.WithSharedKeyStore(pausedKeys{newMemoryKeys()}))
+		_, err := w.v.Verify(t.Context(), w.Token())
+		assert.LessOrEqual(t, unavailable(t, err), 30*time.Second)
+		assert.Equal(t, "the provider asked for a pause", w.v.Status().LastError)
+		assert.NotContains(t, strings.Join(w.logged(), "\n")+err.Error(), "hunter2")
+		assert.Equal(t, []reachfive.State{reachfive.StateFailing}, w.stateChanges())
 	})
 }
 
