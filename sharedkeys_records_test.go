@@ -112,7 +112,7 @@ func TestSharedKeysRecordsThatCannotBeUsedCostALineAndAFetch(t *testing.T) {
 				advance(time.Second)
 				w := fixtureOf(t, f.Tenant, reachfive.WithSharedKeyStore(&forgedKeys{f.store, tt.forge}))
 				before := f.requests()
-				w.accepts(w.Token())
+				assert.Zero(t, took(func() { w.accepts(w.Token()) }), "it waits for nobody")
 				assert.Equal(t, before+1, f.requests())
 				require.NoError(t, f.v.Refresh(t.Context())) // another record
 				for range 10 {
@@ -150,6 +150,83 @@ func TestSharedKeysAnOlderRecordReplacesNothing(t *testing.T) {
 			advance(time.Second)
 		}
 		synctest.Wait()
+	})
+}
+
+// slowAnswers delays what Ask has found.
+type slowAnswers struct {
+	*memoryKeys
+	delay time.Duration
+}
+
+func (s *slowAnswers) Ask(ctx context.Context, name, cause string, youngerThan time.Duration) ([]byte, time.Duration, string, time.Duration, string, error) {
+	record, age, lease, wait, reason, err := s.memoryKeys.Ask(ctx, name, cause, youngerThan)
+	time.Sleep(s.delay)
+	return record, age, lease, wait, reason, err
+}
+
+func TestSharedKeysALookThatEndsAfterANewerFetchReplacesNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t)
+		slow := &slowAnswers{memoryKeys: f.store}
+		w := fixtureOf(t, f.Tenant, reachfive.WithSharedKeyStore(slow))
+		old, kid := w.Token(), w.KID()
+		w.accepts(old)
+		advance(time.Second)
+		require.NoError(t, f.v.Refresh(t.Context())) // another record with the old key
+		advance(7 * time.Second)
+		slow.delay = 150 * time.Millisecond
+		w.acceptsAtOnce(old) // starts a look, which finds that record
+		synctest.Wait()
+		slow.delay = 0
+		w.Rotate()
+		w.RemoveKey(kid)
+		require.NoError(t, w.v.Refresh(t.Context()))
+		w.refuses(old, reachfive.CodeUnknownKey)
+		advance(time.Second) // the look has ended
+		w.refuses(old, reachfive.CodeUnknownKey)
+	})
+}
+
+// forget loses everything, as a store that is flushed.
+func (m *memoryKeys) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.named)
+}
+
+func TestSharedKeysAFetchThatHasLostItsRightReplacesNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t)
+		f.SetCacheControl("max-age=60")
+		v, old, kid := f.replicas[1], f.Token(), f.KID()
+		verify := func() reachfive.Code {
+			_, err := v.Verify(t.Context(), old)
+			return reachfive.CodeOf(err)
+		}
+		f.accepts(old)
+		assert.Empty(t, verify())
+		advance(46 * time.Second)
+		assert.Empty(t, verify())
+		advance(9 * time.Second)
+		f.SetDelay(4 * time.Second)
+		assert.Empty(t, verify(), "starts the refresh ahead, which will bring the keys of now")
+		synctest.Wait()
+		f.SetDelay(0)
+		f.store.forget()
+		f.Rotate()
+		f.RemoveKey(kid)
+		advance(100 * time.Millisecond)
+		require.NoError(t, f.v.Refresh(t.Context()))
+		advance(time.Second)
+		assert.Equal(t, reachfive.CodeUnknownKey, verify(), "the look is overdue")
+		advance(5 * time.Second) // the refresh ahead has ended
+		assert.Equal(t, reachfive.CodeUnknownKey, verify())
+		f.replicas = f.replicas[2:]
+		assert.Equal(t, map[reachfive.Code]int{"": len(f.replicas)}, f.verdicts(f.Token()), "the record is that of the later fetch")
+		assert.NotContains(t, f.verdicts(old), reachfive.Code(""))
 	})
 }
 

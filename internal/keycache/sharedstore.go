@@ -15,6 +15,9 @@ import (
 const (
 	sharedTimeout = 200 * time.Millisecond // for a call of the shared store
 	recordVersion = 1
+
+	// storeTick is how much older a record may be than the store's clock can tell.
+	storeTick = time.Millisecond
 )
 
 // SharedStore lets many processes share one fetch of the keys. Its methods are
@@ -281,7 +284,7 @@ func (s *shared) parse(r reply, youngerThan time.Duration) (answer, error) {
 	}
 	return answer{
 		shared: SharedTaken, keys: keys, document: rec.JWKS, url: s.rules.urlOf(rec.record), lifetime: lifetime,
-		fetchedAt: r.askedAt.Add(-r.age), // and from here on by the monotonic clock
+		fetchedAt: r.askedAt.Add(-r.age - storeTick), // and from here on by the monotonic clock
 		lookedAt:  r.askedAt,
 	}, nil
 }
