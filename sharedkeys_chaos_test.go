@@ -1,10 +1,8 @@
 package reachfive_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,30 +24,15 @@ type sharedChaos struct {
 	known          []map[string]bool    // the kids that a replica has accepted
 	faulty         time.Time            // when the store last was down
 	storeDown      bool
-
-	mu     sync.Mutex
-	shared []sharedFetch
 }
-
-// sharedFetch is a good fetch that was shared.
-type sharedFetch struct{ began, ended time.Time }
 
 func newSharedChaos(t *testing.T, seed uint64) *sharedChaos {
 	t.Helper()
 	c := &sharedChaos{
-		random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a test that can be repeated
+		random: rand.New(rand.NewPCG(seed, 0)),
 		store:  newMemoryKeys(), added: map[string]time.Time{}, removed: map[string]time.Time{},
 	}
-	opts := []reachfive.Option{
-		reachfive.WithSharedKeyStore(c.store), reachfive.WithTokenCache(20),
-		reachfive.WithObserver(reachfive.Observer{FetchDone: func(_ context.Context, e reachfive.FetchEvent) {
-			if e.Shared == reachfive.SharedFetched && e.Result == "ok" {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				c.shared = append(c.shared, sharedFetch{time.Now().Add(-e.Duration), time.Now()})
-			}
-		}}),
-	}
+	opts := []reachfive.Option{reachfive.WithSharedKeyStore(c.store), reachfive.WithTokenCache(20)}
 	c.fixture = newFixture(t, opts...)
 	c.SetCacheControl("max-age=60")
 	for range 4 {
@@ -70,11 +53,11 @@ func (c *sharedChaos) request(step string, replica int, kid, token string) {
 	switch {
 	case code == "" && isRemoved && !usesStore: // it learns from this request that the store answers again
 	case code == "" && isRemoved:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, fetch := range c.shared {
-			if fetch.began.After(removed) && fetch.ended.After(c.faulty) && !c.storeDown {
-				assert.Less(c.t, began.Sub(fetch.ended), 10*time.Second+250*time.Millisecond, "%s: a removed key is accepted", step)
+		c.store.mu.Lock()
+		defer c.store.mu.Unlock()
+		for _, e := range c.store.named {
+			if e.granted.After(removed) && began.Sub(e.granted) < e.fresh && e.published.After(c.faulty) && !c.storeDown {
+				assert.Less(c.t, began.Sub(e.published), 10*time.Second+250*time.Millisecond, "%s: a removed key is accepted", step)
 			}
 		}
 	case code == "":

@@ -137,6 +137,7 @@ func TestSharedKeysComeToAReplicaThatHasNoneAndMayNotFetch(t *testing.T) {
 		advance(6 * time.Second)
 		f.OnJWKS(nil)
 		require.NoError(t, f.v.Refresh(t.Context()), "somebody asks for it")
+		synctest.Wait() // its keys are published after the call
 		assert.Equal(t, all(""), f.verdicts(f.Token()))
 		assert.Equal(t, 2, f.requests())
 	})

@@ -23,7 +23,7 @@ var _ reachfive.SharedKeyStore = (*memoryKeys)(nil)
 // sharedEntry is what memoryKeys has under one name.
 type sharedEntry struct {
 	record               []byte
-	granted              time.Time // when the fetch of the record was
+	granted, published   time.Time // the fetch of the record, and the record
 	fresh                time.Duration
 	lease                string
 	leasedAt, leaseEnds  time.Time
@@ -94,7 +94,7 @@ func (m *memoryKeys) Publish(ctx context.Context, name, lease string, record []b
 	defer m.mu.Unlock()
 	if e.lease == lease && time.Now().Before(e.leaseEnds) {
 		e.record, e.granted, e.fresh = record, e.leasedAt, fresh
-		e.lease, e.pauseEnds = "", time.Time{}
+		e.lease, e.pauseEnds, e.published = "", time.Time{}, time.Now()
 	}
 	return nil
 }

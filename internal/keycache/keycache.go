@@ -7,6 +7,10 @@
 // cannot serve, and wait only if the provider may have the answer. There is no
 // timer, and no goroutine except for a fetch in flight: the next request starts
 // whatever is due by the clock.
+//
+// With a SharedStore, a fetch first asks whether another process has made it
+// already, or makes it now. The next request every few seconds looks in the store
+// for newer keys.
 package keycache
 
 import (

@@ -106,22 +106,27 @@ func (c *Cache) patienceOf(f *fetch) (patience time.Duration, alone bool) {
 }
 
 // askOnce returns the keys of the record if there is one that stands for f. One
-// that does not must not keep the processes from fetching: it asks again for the
-// right to fetch.
+// that does not must not keep the processes from fetching: it asks again for a
+// later record, or the right to fetch.
 func (c *Cache) askOnce(ctx context.Context, calls *foreignCalls, f *fetch, cause Cause) (reply, *answer, error) {
 	youngerThan := c.youngerThan(f)
-	r, err := c.shared.ask(ctx, calls, cause, youngerThan)
-	if err == nil && c.hasHonoured(r) {
-		r, err = c.shared.ask(ctx, calls, CauseAsked, youngerThan)
+	for range 2 {
+		r, err := c.shared.ask(ctx, calls, cause, youngerThan)
+		if err == nil && c.hasHonoured(r) {
+			r, err = c.shared.ask(ctx, calls, CauseAsked, youngerThan)
+		}
+		if err != nil || r.record == nil {
+			return r, nil, err
+		}
+		if a, ok := c.shared.read(r, youngerThan); ok && a.newerThan(c.snapshot.Load(), 0) {
+			return r, &a, nil
+		}
+		if r.age < 0 || r.age >= youngerThan { // the store breaks its contract
+			r.age = 0
+		}
+		youngerThan = r.age
 	}
-	if err != nil || r.record == nil {
-		return r, nil, err
-	}
-	if a, ok := c.shared.read(r, youngerThan); ok && a.newerThan(c.snapshot.Load(), 0) {
-		return r, &a, nil
-	}
-	r, err = c.shared.ask(ctx, calls, cause, 0)
-	return r, nil, err
+	return reply{}, nil, nil
 }
 
 // hasHonoured reports whether this process has waited for as long of the pause as
