@@ -176,7 +176,10 @@ func (c *Cache) fetchForAll(ctx context.Context, calls *foreignCalls, f *fetch, 
 	c.shared.hold(lease)
 	f.lease = lease
 	a := c.source.fetch(ctx, calls, f)
-	a.shared, a.lookedAt = SharedFetched, c.now()
+	a.shared = SharedFetched
+	if a.failure == "" {
+		a.lookedAt = c.now() // nobody else could fetch
+	}
 	return a
 }
 
