@@ -228,7 +228,7 @@ func (c *Cache) paused(ctx context.Context, calls *foreignCalls, r reply) answer
 	// The key may be in what that fetch has brought.
 	a := c.look(ctx, calls)
 	if a.keys == nil {
-		a = answer{shared: SharedWaited, failure: tooManyUnknown}
+		a.shared, a.failure = SharedWaited, tooManyUnknown
 	}
 	a.unasked = min(r.wait, budgetRefill)
 	return a

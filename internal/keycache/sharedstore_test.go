@@ -1,0 +1,100 @@
+package keycache
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestSharedStoreThatTakesNoKeysIsNamedInTheStatus(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		s.fails = context.DeadlineExceeded
+		p.serves("a")
+		synctest.Wait()
+		assert.Equal(t, []string{"the shared key store does not answer: timeout"}, p.warnings)
+		assert.Equal(t, "timeout", p.Status().SharedError)
+		p.Close()
+	})
+}
+
+func TestSharedStoreIsNamedOnlyWhenItChanges(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		p.serves("a")
+		time.Sleep(6 * time.Second)
+		p.serves("a")
+		synctest.Wait()
+		assert.Empty(t, s.notes, "it was never down")
+		s.says(always(said{err: errors.New("refused")}, said{err: errors.New("refused")}))
+		for range 3 {
+			time.Sleep(6 * time.Second)
+			p.serves("a")
+		}
+		s.says(grants)
+		for range 3 {
+			time.Sleep(6 * time.Second)
+			p.serves("a")
+		}
+		synctest.Wait()
+		assert.Len(t, p.warnings, 1)
+		assert.Len(t, s.notes, 1)
+		p.Close()
+	})
+}
+
+func TestSharedRecordThatCannotBeUsedIsNamedOnce(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		warning string
+		record  []byte
+		age     time.Duration
+	}{
+		{"the record is broken", []byte("broken"), 0},
+		{"the record is of a later version", []byte(`{"version":2,"jwks":7}`), 0},
+		{"the record is dated in the future", recordOf(t, "b", time.Hour), -time.Second},
+		{"the record is older than was asked for", recordOf(t, "b", time.Hour), time.Hour},
+		{"the lifetime of the record is over", recordOf(t, "b", 0), 0},
+		{"the lifetime of the record is over", recordOf(t, "b", -time.Minute), 0},
+		{"the lifetime of the record is over", recordOf(t, "b", 2*time.Second), 2 * time.Second},
+		{"no keys", recordOf(t, "", time.Hour), 0},
+	} {
+		t.Run(tt.warning, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p, s := newScripted(t, "a")
+				p.serves("a")
+				s.says(always(said{lease: "mine"}, said{record: tt.record, age: tt.age}))
+				for range 3 {
+					time.Sleep(6 * time.Second)
+					p.serves("a")
+				}
+				synctest.Wait()
+				assert.Equal(t, []string{"the shared keys are not used: " + tt.warning}, p.warnings)
+				assert.Equal(t, 1, p.asked())
+				p.Close()
+			})
+		})
+	}
+}
+
+func TestSharedStoreThatGrantsTheRightTooLateGetsItBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		s.says(func(string, time.Duration) said {
+			time.Sleep(time.Second)
+			return said{lease: "late"}
+		})
+		assert.Equal(t, 200*time.Millisecond, p.serves("a"))
+		time.Sleep(time.Second)
+		assert.Equal(t, []ending{{lease: "late"}}, s.ended())
+		p.Close()
+	})
+}
