@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,7 @@ func parseKIDs(document []byte) (Keys, error) {
 type provider struct {
 	*Cache
 	t        *testing.T
+	mu       sync.Mutex
 	document string        // "down" is status 503
 	delay    time.Duration // of the answer
 	requests int
@@ -62,8 +64,10 @@ func (p *provider) cache(change ...func(*Config)) *Cache {
 }
 
 func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.mu.Lock()
 	p.requests++
 	document, delay := p.document, p.delay
+	p.mu.Unlock()
 	select {
 	case <-time.After(delay):
 	case <-r.Context().Done():
@@ -80,16 +84,22 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 // one, when nothing goes on any more.
 func (p *provider) says(document string) {
 	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.document = document
 }
 
 func (p *provider) takes(delay time.Duration) {
 	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.delay = delay
 }
 
 func (p *provider) asked() int {
 	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.requests
 }
 
