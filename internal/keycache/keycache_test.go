@@ -32,7 +32,7 @@ func parseKIDs(document []byte) (Keys, error) {
 type provider struct {
 	*Cache
 	t        *testing.T
-	mu       sync.Mutex
+	counting sync.Mutex
 	document string        // "down" is status 503
 	delay    time.Duration // of the answer
 	requests int
@@ -64,10 +64,10 @@ func (p *provider) cache(change ...func(*Config)) *Cache {
 }
 
 func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
-	p.mu.Lock()
+	p.counting.Lock()
 	p.requests++
 	document, delay := p.document, p.delay
-	p.mu.Unlock()
+	p.counting.Unlock()
 	select {
 	case <-time.After(delay):
 	case <-r.Context().Done():
@@ -84,22 +84,22 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 // one, when nothing goes on any more.
 func (p *provider) says(document string) {
 	synctest.Wait()
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.counting.Lock()
+	defer p.counting.Unlock()
 	p.document = document
 }
 
 func (p *provider) takes(delay time.Duration) {
 	synctest.Wait()
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.counting.Lock()
+	defer p.counting.Unlock()
 	p.delay = delay
 }
 
 func (p *provider) asked() int {
 	synctest.Wait()
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.counting.Lock()
+	defer p.counting.Unlock()
 	return p.requests
 }
 
