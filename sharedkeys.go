@@ -10,7 +10,7 @@ import (
 // methods are called concurrently. Each call has 200 milliseconds; its context
 // ends then. A store that fails, hangs or panics counts as down: the Verifier
 // then fetches by itself, as it does without a store, and calls the store once a
-// second at most until it answers.
+// second at most, and for each Refresh, until it answers.
 //
 // Names are made by the Verifier, from its issuer and JWKS URL; records are
 // opaque to the store, and have at most 1 MiB. Whoever can write records can sign

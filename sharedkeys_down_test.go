@@ -34,26 +34,27 @@ func TestSharedKeysStoreThatIsDownCostsNoVerdict(t *testing.T) {
 		name   string
 		fault  func(forever <-chan struct{}) func(context.Context, string) error
 		costs  time.Duration
+		later  time.Duration // what the store costs a Refresh while it is down
 		reason string
 	}{
 		{"an error", func(<-chan struct{}) func(context.Context, string) error {
 			return func(context.Context, string) error { return errors.New("redis://:hunter2@store") }
-		}, 0, "error of the key store"},
+		}, 0, 0, "error of the key store"},
 		{"an error that is safe to log", func(<-chan struct{}) func(context.Context, string) error {
 			return func(context.Context, string) error { return safeError{errors.New("no permission")} }
-		}, 0, "no permission"},
+		}, 0, 0, "no permission"},
 		{"a panic", func(<-chan struct{}) func(context.Context, string) error {
 			return func(context.Context, string) error { panic("hunter2") }
-		}, 0, "panic in the key store"},
+		}, 0, 0, "panic in the key store"},
 		{"its goroutine ends", func(<-chan struct{}) func(context.Context, string) error {
 			return func(context.Context, string) error { runtime.Goexit(); return nil }
-		}, 0, "panic in the key store"},
+		}, 0, 0, "panic in the key store"},
 		{"hangs within its context", func(<-chan struct{}) func(context.Context, string) error {
 			return hangsInTime
-		}, 200 * time.Millisecond, "timeout"},
+		}, 200 * time.Millisecond, 200 * time.Millisecond, "timeout"},
 		{"hangs whatever its context says", func(forever <-chan struct{}) func(context.Context, string) error {
 			return func(context.Context, string) error { <-forever; return nil }
-		}, 200 * time.Millisecond, "timeout"},
+		}, 200 * time.Millisecond, 0, "timeout"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -78,7 +79,7 @@ func TestSharedKeysStoreThatIsDownCostsNoVerdict(t *testing.T) {
 				assert.LessOrEqual(t, calls.Load(), int64(56), "one call a second")
 				assert.Equal(t, 2, w.requests(), "the refresh ahead goes straight to the provider")
 				assert.Equal(t, []reachfive.SharedFetch{"", ""}, sharedOf(w))
-				assert.Zero(t, took(func() { assert.NoError(t, w.v.Refresh(t.Context())) }), "not asked")
+				assert.Equal(t, tt.later, took(func() { assert.NoError(t, w.v.Refresh(t.Context())) }))
 				w.store(t, store, release)
 			})
 		})
@@ -111,6 +112,25 @@ func sharedOf(w *fixture) (shared []reachfive.SharedFetch) {
 		shared = append(shared, e.Shared)
 	}
 	return shared
+}
+
+func TestSharedKeysOfARefreshReachTheOthersAsSoonAsTheStoreIsUp(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		f := newFleet(t)
+		old, kid := f.Token(), f.KID()
+		assert.Equal(t, all(""), f.verdicts(old))
+		f.store.breaks(func(context.Context, string) error { return errors.New("down") })
+		advance(10 * time.Second)
+		assert.Equal(t, all(""), f.verdicts(old), "everybody has seen that the store is down")
+		f.Rotate()
+		f.RemoveKey(kid)
+		f.store.breaks(nil)
+		require.NoError(t, f.replicas[0].Refresh(t.Context()), "and it has not probed the store since")
+		advance(10 * time.Second)
+		f.verdicts(old) // starts the probe, and does not wait for it
+		assert.Equal(t, all(reachfive.CodeUnknownKey), f.verdicts(old))
+	})
 }
 
 func TestSharedKeysStoreThatIsDownDelaysNoRefusal(t *testing.T) {

@@ -41,7 +41,9 @@ func (c *Cache) obtain(ctx context.Context, calls *foreignCalls, f *fetch) answe
 	switch {
 	case f.cause == CauseLook:
 		return c.look(ctx, calls)
-	case c.shared == nil || c.shared.down():
+	case c.shared == nil, c.shared.down() && f.cause != CauseAsked:
+		// No request waits for Refresh, and what it brings should reach the others:
+		// it asks even a store that was down a moment ago.
 		return c.source.fetch(ctx, calls, f)
 	}
 	return c.share(ctx, calls, f)
