@@ -195,12 +195,14 @@ func TestFetchSharesItsTimeWithDiscovery(t *testing.T) {
 		p.serves("a")
 		time.Sleep(time.Minute)
 		start := time.Now()
+		synctest.Wait() // for the calls that were left to themselves
 		hangs = true
 		_, err := p.knows("x")
 		require.EqualError(t, err, "timeout")
 		require.Len(t, asked, 2)
 		assert.Equal(t, start.Add(3500*time.Millisecond), asked[1])
 
+		synctest.Wait()
 		hangs, place = false, "https://new.example/"
 		time.Sleep(time.Minute)
 		known, err := p.knows("b")
