@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestLookWithoutKeysIsWaitedForAndBringsThem(t *testing.T) {
@@ -77,10 +78,65 @@ func TestLookBringsNewerKeysInAnOutage(t *testing.T) {
 		p.says("down")
 		p.serves("a")
 		time.Sleep(20 * time.Second)
-		p.takes(time.Second)
+		s.says(always(said{}, said{}))
+		p.takes(5 * time.Second)
+		p.serves("a") // and starts a fetch, which leaves it to others for 7 s
+		time.Sleep(10500 * time.Millisecond)
 		s.says(always(said{}, taken(t, "b", time.Second)))
 		assert.Zero(t, p.serves("b"))
 		p.Close()
+	})
+}
+
+func TestLookIsMadeOneAtATimeBesideFetches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		p.serves("a")
+		time.Sleep(6 * time.Second)
+		s.says(func(cause string, _ time.Duration) said {
+			switch cause {
+			case "":
+				time.Sleep(150 * time.Millisecond)
+				return said{}
+			case "asked":
+				return said{lease: "mine"}
+			}
+			return said{wait: time.Minute, reason: "status 429"}
+		})
+		s.causes()
+		p.serves("a")
+		synctest.Wait()
+		p.undecided("x", "status 429")
+		p.serves("a")
+		assert.Equal(t, []string{"", "unknown_kid"}, s.causes())
+		s.ended()
+		require.NoError(t, p.Refresh(t.Context()))
+		assert.Equal(t, []ending{{lease: "mine", published: true}}, s.ended())
+		p.Close()
+	})
+}
+
+func TestLookEndsWithTheCache(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		p.serves("a")
+		time.Sleep(6 * time.Second)
+		s.says(func(string, time.Duration) said {
+			time.Sleep(150 * time.Millisecond)
+			return said{}
+		})
+		p.serves("a")
+		synctest.Wait()
+		start := time.Now()
+		p.Close()
+		assert.Equal(t, 150*time.Millisecond, time.Since(start), "it waits for the call of the store")
+		s.causes()
+		time.Sleep(time.Minute)
+		p.serves("a")
+		assert.Empty(t, s.causes(), "there are no looks after it")
+		assert.Empty(t, p.Status().SharedError)
 	})
 }
 

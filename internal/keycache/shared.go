@@ -189,7 +189,7 @@ func (c *Cache) fetchForAll(ctx context.Context, calls *foreignCalls, f *fetch, 
 // provider said. What only this process has seen, as that a name does not
 // resolve, is not for the others.
 func (c *Cache) settle(calls *foreignCalls, f *fetch, a answer, serves bool) {
-	if c.shared == nil {
+	if c.shared == nil || f.cause == CauseLook {
 		return
 	}
 	if a.shared != SharedTaken && a.shared != SharedWaited && a.failure != canceled {

@@ -35,8 +35,10 @@ type ending struct {
 type script struct {
 	mu      sync.Mutex
 	answer  func(cause string, youngerThan time.Duration) said
-	asked   []string // the causes, "" for a look
+	asked   []string        // the causes, "" for a look
+	limits  []time.Duration // how young a record they asked for, in the same order
 	endings []ending
+	record  []byte // that was published last
 	notes   []string
 	fails   error // of Publish and Release
 }
@@ -77,15 +79,17 @@ func (s *script) says(answer func(cause string, youngerThan time.Duration) said)
 
 func (s *script) Ask(_ context.Context, _, cause string, youngerThan time.Duration) (record []byte, age time.Duration, lease string, wait time.Duration, reason string, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked = append(s.asked, cause)
-	a := s.answer(cause, youngerThan)
+	s.asked, s.limits = append(s.asked, cause), append(s.limits, youngerThan)
+	answer := s.answer
+	s.mu.Unlock()
+	a := answer(cause, youngerThan) // which may take its time
 	return a.record, a.age, a.lease, a.wait, a.reason, a.err
 }
 
-func (s *script) Publish(_ context.Context, _, lease string, _ []byte, _, _ time.Duration) error {
+func (s *script) Publish(_ context.Context, _, lease string, record []byte, _, _ time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.record = record
 	s.endings = append(s.endings, ending{lease: lease, published: true})
 	return s.fails
 }
@@ -210,7 +214,8 @@ func TestSharedPauseEndsEarlierInAProcessWithoutKeys(t *testing.T) {
 		}))
 		assert.Equal(t, 30*time.Second, p.unavailable("status 429"))
 		assert.Equal(t, []ending{{lease: "of first", pause: 2 * time.Minute, reason: "status 429"}}, s.ended())
-		pauses := func(wait time.Duration) func(string, time.Duration) said {
+		end := time.Now().Add(2 * time.Minute)
+		pauses := func(longer time.Duration) func(string, time.Duration) said {
 			return func(cause string, _ time.Duration) said {
 				switch cause {
 				case "":
@@ -218,15 +223,16 @@ func TestSharedPauseEndsEarlierInAProcessWithoutKeys(t *testing.T) {
 				case "asked":
 					return said{lease: "mine"}
 				}
-				return said{wait: wait, reason: "status 429"}
+				return said{wait: time.Until(end) + longer, reason: "status 429"}
 			}
 		}
 		time.Sleep(30 * time.Second)
-		s.says(pauses(95 * time.Second)) // 5 s more than is left of the one that it knows
+		s.says(pauses(2 * time.Second))
 		p.unavailable("status 429")
 		assert.Equal(t, 1, requests, "another pause binds it, too")
 		time.Sleep(30 * time.Second)
-		s.says(pauses(time.Minute))
+		s.says(pauses(3 * time.Second)) // a second is for what the calls take
+		synctest.Wait()
 		status = http.StatusOK
 		p.serves("a")
 		assert.Equal(t, 2, requests)
@@ -273,6 +279,9 @@ func TestSharedFetchAheadIsLeftToTheOthersWithoutAFailure(t *testing.T) {
 		s.says(always(said{}, said{}))
 		p.serves("a")
 		time.Sleep(8 * time.Second)
+		synctest.Wait()
+		assert.Equal(t, 9*time.Minute+time.Second, s.limits[1], "newer keys than those at hand")
+		assert.Equal(t, 9*time.Minute+time.Second, s.limits[2], "the look, too")
 		assert.Equal(t, 1, p.asked())
 		require.Len(t, p.events, 2)
 		assert.Equal(t, Event{Cause: CauseAhead, Shared: SharedWaited, Failure: "another process fetches the keys", Took: p.events[1].Took}, p.events[1])
@@ -280,19 +289,4 @@ func TestSharedFetchAheadIsLeftToTheOthersWithoutAFailure(t *testing.T) {
 		assert.Zero(t, p.Status().Failures)
 		p.Close()
 	})
-}
-
-func TestSharedBeginningsAreRememberedOf64Fetches(t *testing.T) {
-	t.Parallel()
-	c := newProvider(t, "a").Cache
-	start := time.Unix(1_700_000_000, 0)
-	at := func(i int) time.Time { return start.Add(time.Duration(i) * time.Second) }
-	for i := range 70 {
-		c.remember(&fetch{generation: Generation(i + 1), began: at(i)})
-	}
-	assert.Equal(t, Generation(70), c.generationAt(at(1000)))
-	assert.Equal(t, Generation(70), c.generationAt(at(69)))
-	assert.Equal(t, Generation(69), c.generationAt(at(69).Add(-1)))
-	assert.Equal(t, Generation(7), c.generationAt(at(6)))
-	assert.Zero(t, c.generationAt(at(5)))
 }

@@ -201,3 +201,88 @@ func TestSharedFetchOfAKIDThatOthersMakeIsWaitedForFor5Seconds(t *testing.T) {
 		p.Close()
 	})
 }
+
+func TestSharedKeysOfALaterFetchRefuseAKID(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		p.serves("a")
+		time.Sleep(time.Minute)
+		p.serves("a")
+		s.says(func(cause string, youngerThan time.Duration) said {
+			if cause == "" || youngerThan < 500*time.Millisecond {
+				return said{}
+			}
+			return taken(t, "a b", 100*time.Millisecond)
+		})
+		known, err := p.knows("x")
+		require.NoError(t, err)
+		assert.False(t, known)
+		assert.Equal(t, 1, p.asked())
+
+		s.says(always(said{wait: time.Hour}, said{}))
+		assert.Equal(t, 10*time.Second, p.undecided("y", "too many tokens of unknown kids"), "not for as long as a broken store says")
+		s.causes()
+		known, err = p.knows("x")
+		require.NoError(t, err)
+		assert.False(t, known, "the provider was asked about it")
+		assert.Empty(t, s.causes())
+		p.Close()
+	})
+}
+
+// A look may bring keys of a fetch that began after the one that runs.
+func TestSharedKeysOfALookEndTheFetchThatTheyAreAsNewAs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		p.serves("a")
+		time.Sleep(time.Minute)
+		p.serves("a") // looks
+		time.Sleep(4 * time.Second)
+		p.takes(4 * time.Second)
+		s.says(always(said{}, said{}))
+		refused := make(chan time.Time, 1)
+		go func() {
+			known, err := p.knows("x")
+			assert.NoError(t, err)
+			assert.False(t, known)
+			refused <- time.Now()
+		}()
+		time.Sleep(3 * time.Second)
+		s.says(always(said{lease: "mine"}, taken(t, "a b", 2*time.Second)))
+		time.Sleep(3500 * time.Millisecond)
+		p.serves("a", "b")
+		now := time.Now()
+		assert.Equal(t, now, <-refused)
+		p.Close()
+	})
+}
+
+// The age of a record is known to the tick of the store's clock only.
+func TestSharedKeysOfTheSameMomentAreNotNewer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		p.serves("a")
+		time.Sleep(time.Minute)
+		same := taken(t, "b", time.Minute-500*time.Microsecond)
+		s.says(always(said{wait: time.Second}, same))
+		p.serves("a")
+		p.undecided("x", "too many tokens of unknown kids")
+		synctest.Wait()
+		require.Len(t, p.events, 2)
+		assert.Equal(t, "too many tokens of unknown kids", p.events[1].Failure)
+		s.says(func(cause string, youngerThan time.Duration) said {
+			if cause == "" || youngerThan < time.Minute {
+				return grants(cause, youngerThan)
+			}
+			return taken(t, "b", youngerThan-500*time.Microsecond)
+		})
+		time.Sleep(8 * time.Minute)
+		p.serves("a")
+		synctest.Wait()
+		p.serves("a")
+		p.Close()
+	})
+}

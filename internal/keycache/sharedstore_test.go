@@ -45,6 +45,7 @@ func TestSharedStoreIsNamedOnlyWhenItChanges(t *testing.T) {
 		synctest.Wait()
 		assert.Len(t, p.warnings, 1)
 		assert.Len(t, s.notes, 1)
+		assert.Empty(t, p.Status().SharedError)
 		p.Close()
 	})
 }
@@ -57,6 +58,7 @@ func TestSharedRecordThatCannotBeUsedIsNamedOnce(t *testing.T) {
 		age     time.Duration
 	}{
 		{"the record is broken", []byte("broken"), 0},
+		{"the record is broken", []byte(`{"version":1,"jwks":7}`), 0},
 		{"the record is of a later version", []byte(`{"version":2,"jwks":7}`), 0},
 		{"the record is dated in the future", recordOf(t, "b", time.Hour), -time.Second},
 		{"the record is older than was asked for", recordOf(t, "b", time.Hour), time.Hour},
@@ -95,6 +97,67 @@ func TestSharedStoreThatGrantsTheRightTooLateGetsItBack(t *testing.T) {
 		assert.Equal(t, 200*time.Millisecond, p.serves("a"))
 		time.Sleep(time.Second)
 		assert.Equal(t, []ending{{lease: "late"}}, s.ended())
+		p.Close()
+	})
+}
+
+func TestSharedStoreThatAnswersTooLateGetsNothingBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		s.says(func(string, time.Duration) said {
+			time.Sleep(time.Second)
+			return said{}
+		})
+		p.serves("a")
+		time.Sleep(time.Second)
+		assert.Empty(t, s.ended())
+		p.Close()
+	})
+}
+
+func TestSharedStoreThatTakesNoRightBackIsNamedInTheStatus(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "down")
+		s.fails = context.DeadlineExceeded
+		p.unavailable("status 503")
+		synctest.Wait()
+		assert.Equal(t, "timeout", p.Status().SharedError)
+		p.Close()
+	})
+}
+
+// A quick call of the store makes the age of a record look smaller.
+func TestSharedStoreReturnsTheKeysOfTheProcessItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		p.serves("a")
+		synctest.Wait()
+		time.Sleep(6 * time.Second)
+		s.says(always(said{}, said{record: s.record, age: 5 * time.Second}))
+		p.serves("a")
+		synctest.Wait()
+		assert.Len(t, p.events, 1)
+		assert.Empty(t, p.warnings)
+		p.Close()
+	})
+}
+
+func TestSharedStoreOutlivesALoggerThatPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a", func(c *Config) {
+			c.Warn = func(string, string) { panic("of the logger") }
+			c.Note = func(string) { panic("of the logger") }
+		})
+		s.says(always(said{err: errors.New("refused")}, said{}))
+		p.serves("a")
+		time.Sleep(6 * time.Second)
+		p.serves("a")
+		synctest.Wait()
+		assert.Empty(t, p.Status().SharedError)
 		p.Close()
 	})
 }
