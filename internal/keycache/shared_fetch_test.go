@@ -57,6 +57,56 @@ func withoutLooks(causes []string) (fetches []string) {
 	return fetches
 }
 
+// Keys that cannot be used keep nobody from fetching.
+func TestSharedFetchAsksAgainForYoungerKeysThanThoseThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name       string
+		age, asked time.Duration
+	}{
+		{"of a while ago", 3 * time.Second, 3 * time.Second},
+		{"of this moment", 0, 0},
+		{"from the future", -time.Second, 0},
+		{"as old as was not asked for", time.Hour, 0},
+		{"older than was asked for", 2 * time.Hour, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p, s := newScripted(t, "a")
+				s.says(func(_ string, youngerThan time.Duration) said {
+					if youngerThan == time.Hour {
+						return said{record: []byte("broken"), age: tt.age}
+					}
+					return said{lease: "mine"}
+				})
+				assert.Zero(t, p.serves("a"))
+				assert.Equal(t, []string{"first", "first"}, s.causes())
+				assert.Equal(t, []time.Duration{time.Hour, tt.asked}, s.limits)
+				require.Len(t, p.events, 1)
+				assert.Equal(t, SharedFetched, p.events[0].Shared)
+				p.Close()
+			})
+		})
+	}
+}
+
+func TestSharedPauseOfOthersIsNotHonouredByAFailureWithoutOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "down")
+		p.unavailable("status 503")
+		time.Sleep(time.Second)
+		pause := said{wait: time.Second, reason: "status 429"}
+		s.says(always(pause, pause))
+		s.causes()
+		p.unavailable("status 429")
+		assert.NotContains(t, s.causes(), "asked")
+		assert.Equal(t, 1, p.asked())
+		p.Close()
+	})
+}
+
 // A pause binds all processes only if the provider has asked for it.
 func TestSharedPauseIsOneThatTheProviderAskedFor(t *testing.T) {
 	t.Parallel()
@@ -187,12 +237,12 @@ func TestSharedBeginningsAreRememberedOf64Fetches(t *testing.T) {
 	c := newProvider(t, "a").Cache
 	start := time.Unix(1_700_000_000, 0)
 	at := func(i int) time.Time { return start.Add(time.Duration(i) * time.Second) }
-	for i := range 70 {
+	for i := range 71 {
 		c.remember(&fetch{generation: Generation(i + 1), began: at(i)})
 	}
-	assert.Equal(t, Generation(70), c.generationAt(at(1000)))
-	assert.Equal(t, Generation(70), c.generationAt(at(69)))
-	assert.Equal(t, Generation(69), c.generationAt(at(69).Add(-1)))
-	assert.Equal(t, Generation(7), c.generationAt(at(6)))
-	assert.Zero(t, c.generationAt(at(5)))
+	assert.Equal(t, Generation(71), c.generationAt(at(1000)))
+	assert.Equal(t, Generation(71), c.generationAt(at(70)))
+	assert.Equal(t, Generation(70), c.generationAt(at(70).Add(-1)))
+	assert.Equal(t, Generation(8), c.generationAt(at(7)))
+	assert.Zero(t, c.generationAt(at(6)))
 }

@@ -182,6 +182,8 @@ func TestSharedRefreshOvertakesTheFetchThatHasTheRight(t *testing.T) {
 		require.NoError(t, p.Refresh(t.Context()))
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, []ending{{lease: "of unknown_kid"}, {lease: "of asked", published: true}}, s.ended())
+		time.Sleep(11 * time.Minute)
+		assert.Zero(t, p.serves("a"), "the end of that fetch is no reason to leave the next to others")
 		p.Close()
 	})
 }

@@ -1,6 +1,7 @@
 package keycache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -65,6 +66,7 @@ func TestSharedRecordThatCannotBeUsedIsNamedOnce(t *testing.T) {
 		{"the lifetime of the record is over", recordOf(t, "b", 0), 0},
 		{"the lifetime of the record is over", recordOf(t, "b", -time.Minute), 0},
 		{"the lifetime of the record is over", recordOf(t, "b", 2*time.Second), 2 * time.Second},
+		{"the record is broken", padded(recordOf(t, "b", time.Hour), 2*maxDocumentSize+1), 0},
 		{"no keys", recordOf(t, "", time.Hour), 0},
 	} {
 		t.Run(tt.warning, func(t *testing.T) {
@@ -158,6 +160,24 @@ func TestSharedStoreOutlivesALoggerThatPanics(t *testing.T) {
 		p.serves("a")
 		synctest.Wait()
 		assert.Empty(t, p.Status().SharedError)
+		p.Close()
+	})
+}
+
+// padded returns the record with spaces, so that it is of this size.
+func padded(record []byte, size int) []byte {
+	return append(record, bytes.Repeat([]byte(" "), size-len(record))...)
+}
+
+func TestSharedRecordIsUsedWithinItsBounds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		s.says(always(said{record: padded(recordOf(t, "b", 48*time.Hour), 2*maxDocumentSize)}, said{}))
+		p.serves("b")
+		status := p.Status()
+		assert.Equal(t, time.Hour, status.FreshUntil.Sub(status.FetchedAt), "an hour at most")
+		assert.Equal(t, keysURL, status.URL)
 		p.Close()
 	})
 }
