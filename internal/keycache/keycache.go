@@ -223,7 +223,7 @@ func (c *Cache) serveOrFetch(ctx context.Context) (*Snapshot, *fetch, error) {
 	switch {
 	case serves && (c.pending == nil || c.knownDown(now)):
 		return s, c.overdueLook(ctx, now, true), nil
-	case c.pending != nil && serves:
+	case serves:
 		return s, c.pending, nil
 	case c.pending != nil:
 		return nil, c.pending, nil

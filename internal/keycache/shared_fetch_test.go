@@ -48,6 +48,22 @@ func TestSharedFetchThatFailedLeavesTheNextToOthersFor2Seconds(t *testing.T) {
 	})
 }
 
+func TestSharedFetchThatFailedIsNotMadeGoodByTheKeysOfOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "down")
+		p.unavailable("status 503")
+		time.Sleep(time.Second)
+		s.says(always(said{}, taken(t, "a", 0)))
+		p.serves("a")
+		time.Sleep(11 * time.Minute)
+		s.says(grants)
+		s.causes()
+		assert.InDelta(t, 2, p.serves("a").Seconds(), 0.15)
+		p.Close()
+	})
+}
+
 func withoutLooks(causes []string) (fetches []string) {
 	for _, cause := range causes {
 		if cause != "" {

@@ -164,6 +164,23 @@ func TestSharedStoreOutlivesALoggerThatPanics(t *testing.T) {
 	})
 }
 
+func TestSharedStoreThatFailsIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		failed := taken(t, "b", 0)
+		failed.lease, failed.err = "mine", errors.New("refused")
+		s.says(always(failed, failed))
+		p.serves("a")
+		time.Sleep(6 * time.Second)
+		p.serves("a")
+		synctest.Wait()
+		p.serves("a")
+		assert.Empty(t, s.ended())
+		p.Close()
+	})
+}
+
 // padded returns the record with spaces, so that it is of this size.
 func padded(record []byte, size int) []byte {
 	return append(record, bytes.Repeat([]byte(" "), size-len(record))...)
