@@ -221,7 +221,7 @@ func (c *Cache) serveOrFetch(ctx context.Context) (*Snapshot, *fetch, error) {
 	}
 	c.startIfDue(ctx, now, cause)
 	switch {
-	case serves && (c.pending == nil || c.knownDown(now)):
+	case serves && c.knownDown(now):
 		return s, c.overdueLook(ctx, now, true), nil
 	case serves:
 		return s, c.pending, nil

@@ -18,9 +18,12 @@ func TestLookWithoutKeysIsWaitedForAndBringsThem(t *testing.T) {
 			return response(http.StatusServiceUnavailable, "", "Retry-After", "30"), nil
 		}))
 		p.unavailable("status 503")
-		s.says(always(said{}, taken(t, "a", 0)))
-		p.serves("a")
+		p.unavailable("status 503")
 		assert.Equal(t, []string{"first", ""}, s.causes())
+		s.says(always(said{}, taken(t, "a", 0)))
+		time.Sleep(6 * time.Second)
+		p.serves("a")
+		assert.Equal(t, []string{""}, s.causes())
 		p.Close()
 	})
 }
@@ -136,6 +139,22 @@ func TestLookEndsWithTheCache(t *testing.T) {
 		p.serves("a")
 		assert.Empty(t, s.causes(), "there are no looks after it")
 		assert.Empty(t, p.Status().SharedError)
+	})
+}
+
+func TestLookIsMissedByNobodyAfterCloseInAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, s := newScripted(t, "a")
+		p.serves("a")
+		time.Sleep(11 * time.Minute)
+		p.says("down")
+		p.serves("a")
+		p.Close()
+		s.causes()
+		time.Sleep(20 * time.Second)
+		assert.Zero(t, p.serves("a"))
+		assert.Empty(t, s.causes())
 	})
 }
 
