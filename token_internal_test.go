@@ -195,6 +195,20 @@ func TestTheHeaderMemoGetsAHeaderOnceAndWithAGoodSignature(t *testing.T) {
 	assert.Same(t, first, r.headers.known.Load(), "the second token found its header there")
 }
 
+func TestTheHeaderMemoGetsNoHeaderOfAKeyThatIsNotTheSigners(t *testing.T) {
+	t.Parallel()
+	key := newRSAKey(t)
+	r := newClocked(t)
+	r.knows(t, publicJWK("k", key))
+	for _, header := range []string{`{"alg":"RS256","kid":"k"}`, `{"alg":"RS256","kid":"made up"}`, `{"alg":"RS256"}`} {
+		_, err := r.Verify(t.Context(), r.rs256(t, newRSAKey(t), header))
+		require.Error(t, err)
+	}
+	assert.Zero(t, r.headers.len())
+	r.accepts(t, r.rs256(t, key, `{"alg":"RS256","kid":"k"}`))
+	assert.Equal(t, 1, r.headers.len())
+}
+
 func TestTheHeaderMemoHoldsSixteenHeadersAndStartsAgainWhenFull(t *testing.T) {
 	t.Parallel()
 	var m headerMemo
