@@ -263,6 +263,11 @@ func TestSharedKeysAndAKeyStoreTogether(t *testing.T) {
 		w.accepts(w.Token())
 		synctest.Wait()
 		assert.NotEmpty(t, file.record, "keys that were taken outlive the process, too")
+		saved := string(file.record)
+		f.refuses(withKID(f.Token(), "junk"), reachfive.CodeUnknownKey)
+		w.refuses(withKID(w.Token(), "another"), reachfive.CodeKeysUnavailable) // the fleet has just asked
+		synctest.Wait()
+		assert.Equal(t, saved, string(file.record), "nobody was asked, so there is nothing to keep")
 		w.SetDown(true)
 		f.store.breaks(hangsInTime)
 		advance(time.Minute)
