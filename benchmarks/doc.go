@@ -10,7 +10,9 @@
 //
 // Rounds make a run, and every figure is a median over several runs. The spread
 // is the range of a ratio over the runs, without the lowest and the highest one;
-// a range of the last digit shown counts as none.
+// a range of the last digit shown counts as none. That of the first contestant is
+// the range of its time, which the whole machine decides, so it is shown and not
+// held to the bound.
 // A section in which a spread is over the bound is measured again, and not
 // written if it stays over it.
 //

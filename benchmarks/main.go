@@ -102,7 +102,7 @@ func (b *bench) section(s section) bool {
 		text := s.run(b)
 		_, _ = fmt.Fprintf(b.log, "%s: %v, spread %s %s\n", s.name, time.Since(start).Round(time.Second), percent(b.steady.spread), b.steady.name)
 		if b.steady.spread > b.bound {
-			_, _ = fmt.Fprintf(b.log, "%s: THROWN AWAY, try %d of %d: the bound is %s\n", s.name, try, b.tries, percent(b.bound))
+			_, _ = fmt.Fprintf(b.log, "%s: THROWN AWAY, try %d of %d: the bound is %s\n\n%s\n", s.name, try, b.tries, percent(b.bound), text)
 			continue
 		}
 		_, _ = fmt.Fprintf(b.out, "## %s\n\n%s\n", s.name, text)

@@ -44,6 +44,10 @@ type track struct {
 
 // race times the contestants. All of them must do what they are meant to.
 func (t track) race(contestants []contestant) []result {
+	if t.parallel <= 1 {
+		// An idle processor would help to collect garbage, by chance.
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
 	iterations := make([]int, len(contestants))
 	for i, c := range contestants {
 		for range 3 {
@@ -72,7 +76,9 @@ func (t track) race(contestants []contestant) []result {
 	for i, c := range contestants {
 		r := &results[i]
 		r.name, r.allocs, r.bytes = c.name, testing.AllocsPerRun(100, func() { _ = c.run() }), bytesPerRun(c.run)
-		t.steady.add(strings.TrimSpace(t.what+" "+c.name), r.spread)
+		if i > 0 { // the first has a time only, and no ratio that could be steady
+			t.steady.add(strings.TrimSpace(t.what+" "+c.name), r.spread)
+		}
 	}
 	return results
 }

@@ -85,6 +85,7 @@ func (b *bench) verifyParallel() string {
 	defer p.Close()
 	token := rs256(p.keys[0], "key-0", payload(0))
 	t := b.several(runtime.GOMAXPROCS(0))
+	t.rounds = b.rounds
 	results, fromCache := apart(t.race(field(ctx, p, token)))
 	return fmt.Sprintf("The same with %d goroutines, in turns of %v:\n\n%s\n%s%s", t.parallel, t.turn,
 		rates(results), fromTheCache, rates(fromCache))
@@ -93,8 +94,8 @@ func (b *bench) verifyParallel() string {
 // several is a race of so many goroutines. Each of them adds a turn's length, so
 // that starting them has its true share.
 func (b *bench) several(goroutines int) track {
-	t := b.short()
-	t.rounds = max(1, b.rounds/5)
+	t := b.track
+	t.rounds = max(1, b.rounds/3)
 	t.parallel = goroutines
 	t.turn *= time.Duration(goroutines)
 	return t

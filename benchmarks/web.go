@@ -112,7 +112,7 @@ func (b *bench) refusals() string {
 			contestants = append(contestants, c)
 		}
 		row := []string{r.name}
-		t := b.short()
+		t := b.track
 		t.what = r.name + ":"
 		for i, result := range t.race(contestants)[1:] {
 			cell := fmt.Sprintf("%s (%.0f)", ratio(result.ratio), result.allocs)
